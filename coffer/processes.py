@@ -1,0 +1,108 @@
+"""The one room that runs programs: argv lists, a time limit, secrets out of messages."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coffer.errors import OutsideSystemError
+
+_TAIL = 2_000
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a program left behind.
+
+    Attributes:
+        argv: The command with secrets replaced.
+        exit_code: Its exit status; negative for a signal.
+        stdout: Its standard output, decoded leniently.
+        stderr: Its standard error, decoded leniently.
+    """
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Replace every secret in a text."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[secret]")
+    return text
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    accept: Iterable[int] = (0,),
+    secrets: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    stdin: bytes | None = None,
+    user: str | None = None,
+) -> Completed:
+    """Run a program to its end.
+
+    Args:
+        argv: Program and arguments; never a shell line.
+        timeout: Seconds after which its whole process group is killed.
+        accept: Exit codes that are a normal answer of this program.
+        secrets: Values that must not appear in errors.
+        environment: Variables added to this process's own.
+        directory: Working directory.
+        stdin: Bytes for standard input.
+        user: Account to run as (PostgreSQL refuses root).
+
+    Raises:
+        OutsideSystemError: It is not installed, took too long, or ended with another code.
+    """
+    words = [str(word) for word in argv]
+    hidden = list(secrets)
+    shown = tuple(redact(word, hidden) for word in words)
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+            cwd=directory,
+            user=user,
+            group=user,
+            extra_groups=[] if user else None,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise OutsideSystemError(f"{shown[0]} is not installed", detail=str(error)) from error
+    try:
+        out, err = process.communicate(stdin, timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        _kill_group(process)
+        raise OutsideSystemError(f"{shown[0]} took longer than {timeout:g} s", detail=" ".join(shown)) from error
+    except BaseException:
+        _kill_group(process)
+        raise
+    result = Completed(
+        shown, process.returncode, redact(out.decode(errors="replace"), hidden), redact(err.decode(errors="replace"), hidden)
+    )
+    if result.exit_code not in set(accept):
+        raise OutsideSystemError(
+            f"{shown[0]} ended with {result.exit_code}", detail=(result.stderr or result.stdout)[-_TAIL:].strip()
+        )
+    return result
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

@@ -1,0 +1,135 @@
+"""What a source hands to the vault: the protocol between the two rooms.
+
+A source walks what it protects and pushes entries into a sink. The vault hashes, compresses, seals and packs
+behind the sink. Neither knows how the other works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+PAGE_SIZE = 8192
+"""Bytes of a PostgreSQL page, the unit of an overlay."""
+
+Buffer = bytes | bytearray | memoryview
+Fact = str | int | float | bool | bytes | None | list["Fact"] | dict[str, "Fact"]
+"""What a source may remember beside its files; opened by the index key, so no content belongs here."""
+
+
+class Kind(StrEnum):
+    """What a point was compared with; never how a restore must walk."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+    DIFFERENTIAL = "differential"
+
+
+class EntryType(StrEnum):
+    """What stands at a path."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name in a source's tree.
+
+    Attributes:
+        path: Relative, `/`-separated, any bytes but NUL; never absolute, never with `..`.
+        type: What it is.
+        mode: Permission bits.
+        uid: Numeric owner.
+        gid: Numeric group.
+        mtime_ns: Modification time, nanoseconds since the epoch.
+        target: Where a symbolic link points.
+    """
+
+    path: bytes
+    type: EntryType = EntryType.FILE
+    mode: int = 0o600
+    uid: int = 0
+    gid: int = 0
+    mtime_ns: int = 0
+    target: bytes = b""
+
+
+@dataclass(frozen=True)
+class StoredEntry(Entry):
+    """An entry as an earlier point knows it.
+
+    Attributes:
+        size: Bytes of content.
+        ctime_ns: Change time as the earlier capture saw it; 0 where it did not look.
+    """
+
+    size: int = 0
+    ctime_ns: int = 0
+
+
+class Parent(Protocol):
+    """The same source in an earlier point, as a writer may see it: names and facts, no content."""
+
+    @property
+    def facts(self) -> Mapping[str, Fact]:
+        """Facts which that capture finished with."""
+        ...
+
+    def entry(self, path: bytes) -> StoredEntry | None:
+        """Return what stood at a path, or None."""
+        ...
+
+
+class SourceSink(Protocol):
+    """Takes one source's tree. Entries may come in any order; a path comes once."""
+
+    def add(self, entry: Entry) -> None:
+        """Add a directory or a symbolic link."""
+        ...
+
+    def add_file(self, entry: Entry, blocks: Iterable[Buffer], *, ctime_ns: int = 0) -> None:
+        """Add a file with all its content, in blocks of any size."""
+        ...
+
+    def add_unchanged(self, entry: Entry, *, ctime_ns: int = 0) -> None:
+        """Add a file whose content is what the parent has at the same path."""
+        ...
+
+    def add_pages(self, entry: Entry, size: int, pages: NDArray[np.uint32], content: Iterable[Buffer]) -> None:
+        """Add a file that equals the parent's at the same path but for some pages.
+
+        Args:
+            entry: The file.
+            size: Its new size in bytes; beyond the parent's size only given pages count, the rest is zeros.
+            pages: Ascending page numbers that changed.
+            content: Their bytes, in that order, in blocks of any size.
+        """
+        ...
+
+
+class Source(Protocol):
+    """Something a recovery point reads."""
+
+    @property
+    def name(self) -> str:
+        """Name inside the point: `postgres`, `files`, …"""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Kind of source: `postgres`, `files`, …"""
+        ...
+
+    def capture(self, sink: SourceSink, kind: Kind, parent: Parent | None) -> Mapping[str, Fact]:
+        """Push everything into the sink; return the facts to keep.
+
+        The facts may hold `"kind"`: what was really done (`full` where no usable parent was given).
+        """
+        ...
