@@ -92,9 +92,8 @@ def run(
     except BaseException:
         _kill_group(process)
         raise
-    result = Completed(
-        shown, process.returncode, redact(out.decode(errors="replace"), hidden), redact(err.decode(errors="replace"), hidden)
-    )
+    stdout, stderr = (redact(text.decode(errors="replace"), hidden) for text in (out, err))
+    result = Completed(shown, process.returncode, stdout, stderr)
     if result.exit_code not in set(accept):
         raise OutsideSystemError(
             f"{shown[0]} ended with {result.exit_code}", detail=(result.stderr or result.stdout)[-_TAIL:].strip()

@@ -1,0 +1,46 @@
+# `make demo` and `make test` are all a newcomer needs; both install what is missing.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.PHONY: install demo down test check bench clean lock
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Coffer needs Python 3.11 or newer; set PYTHON=…"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --require-hashes -r requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --no-deps -e .
+	@touch $@
+
+demo: install          ## both DAGs, end to end, on real parts
+	$(BIN)/python -m examples.demo
+
+down: install          ## end all that `make demo` or `coffer stack up` started
+	$(BIN)/coffer stack down
+
+check: install         ## the inner loop: lint, types, walls, unit tests; no services
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check -q .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache | tail -n 12
+	$(BIN)/coffer deployments write --check
+	$(BIN)/pytest -q -m "not integration and not browser" -n 2 tests/unit tests/tables
+
+test: check            ## everything that CI runs
+	$(BIN)/pytest -q tests
+
+bench: install
+	$(BIN)/python -m bench
+
+lock:                  ## write requirements.lock anew
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --no-header --no-emit-index-url --generate-hashes -q -o requirements.lock
+
+clean: down
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

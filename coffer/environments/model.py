@@ -1,0 +1,157 @@
+"""What an environment file may say. Unknown keys are refused, with their place."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from coffer.environments.durations import Duration
+from coffer.environments.references import Reference
+from coffer.errors import UsageError
+
+
+def _reference(text: str) -> str:
+    try:
+        Reference.parse(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+ReferenceText = Annotated[str, AfterValidator(_reference)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+Severity = Literal["critical", "high", "medium", "low", "info", "unknown"]
+
+
+class Section(BaseModel):
+    """A table of the file; keys are written with dashes or underscores."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True
+    )
+
+
+class Service(Section):
+    """What runs."""
+
+    name: Identifier
+    image: Annotated[str, Field(description="Repository, without tag or digest.", pattern=r"^[^@]+$")]
+    port: Annotated[int, Field(ge=1, le=65535)]
+    health: str = "/health"
+    live: str = ""
+    version: str = "/version"
+    smoke: tuple[str, ...] = ()
+    migrations: Annotated[str, Field(description="Folder of expand migrations inside the image.")] = ""
+    consistency: Annotated[
+        tuple[str, ...], Field(description="Command in the image that asks the service's own questions.")
+    ] = ()
+    user: int = 1001
+    memory: str = "1g"
+    cpus: float = 0.5
+    start_within: Duration = timedelta(seconds=30)
+    stop_within: Duration = timedelta(seconds=10)
+    drain_signal: str = ""
+    settings: dict[str, str] = {}
+    secrets: dict[str, ReferenceText] = {}
+    mounts: Annotated[
+        dict[str, str], Field(description="Path in the container: folder of the host's directory[:ro].")
+    ] = {}
+
+
+class TargetSection(Section):
+    """Where it runs."""
+
+    kind: Literal["docker-host"]
+    hosts: Annotated[tuple[ReferenceText, ...], Field(min_length=1)]
+    strategy: Literal["blue-green"] = "blue-green"
+    drain: Duration = timedelta(seconds=30)
+    soak: Duration = timedelta(seconds=30)
+    tolerated_errors: Annotated[float, Field(ge=0, le=1, description="Share of 5xx that the soak accepts.")] = 0.001
+
+
+class Release(Section):
+    """What comes first, and what a push starts."""
+
+    after: str = ""
+    on_push: tuple[str, ...] = ()
+    registry: ReferenceText = "block:registry/local"
+    database: Annotated[str, Field(description="Reference to the connection that runs migrations.")] = ""
+
+
+class Tests(Section):
+    """Which tests a release needs."""
+
+    required: tuple[Literal["unit", "integration", "start-and-stop", "load"], ...] = (
+        "integration",
+        "start-and-stop",
+        "load",
+    )
+    p95: Duration = timedelta(milliseconds=200)
+    requests_per_minute: int = 1000
+    error_share: float = 0.001
+    load: Duration = timedelta(seconds=8)
+    profile: Annotated[str, Field(description="Load profile, relative to this file.")] = ""
+
+
+class Gate(Section):
+    """What refuses a release."""
+
+    refuse: tuple[Severity, ...] = ("critical", "high")
+    unknown: Literal["refuse", "accept"] = "refuse"
+    data_older_than: Duration = timedelta(days=3)
+    exceptions: Annotated[str, Field(description="File of dated exceptions, relative to this file.")] = ""
+
+
+class ApprovalSection(Section):
+    """Whose word is needed."""
+
+    needed: Annotated[int, Field(ge=0, le=9)] = 1
+    roles: tuple[str, ...] = ("release",)
+    valid_for: Duration = timedelta(hours=4)
+    requester_may_approve: bool = False
+    keys: Annotated[dict[str, str], Field(description="Approver: public Ed25519 key, base64 or ssh-ed25519.")] = {}
+
+
+class Recovery(Section):
+    """What is protected, where to, and what is promised."""
+
+    vault: ReferenceText
+    sources: Annotated[tuple[str, ...], Field(min_length=1, description="KIND:REFERENCE or KIND:ADDRESS.")]
+    rto: Duration = timedelta(minutes=15)
+    rpo: Duration = timedelta(hours=4)
+    cluster: str = ""
+
+    @field_validator("sources")
+    @classmethod
+    def _known_kinds(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        for source in sources:
+            if source.partition(":")[0] not in ("postgres", "files"):
+                raise ValueError(f"'{source}': sources are postgres:… and files:…")
+        return sources
+
+
+class Schedule(Section):
+    """When recovery points and drills happen (cron, UTC)."""
+
+    incremental: str = ""
+    nightly: str = ""
+    full: str = ""
+    drill: str = ""
+    verify: str = ""
+
+
+class Environment(Section):
+    """One environment of one service."""
+
+    name: Annotated[str, Field(description="The file's name without its ending.")]
+    path: str
+    service: Service
+    target: TargetSection
+    release: Release = Release()
+    tests: Tests = Tests()
+    gate: Gate = Gate()
+    approval: ApprovalSection = ApprovalSection()
+    recovery: Recovery | None = None
+    schedule: Schedule = Schedule()
