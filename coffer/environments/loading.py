@@ -53,6 +53,6 @@ def _problems(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         place = ".".join(str(part) for part in problem["loc"])
-        text = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
+        text = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
         lines.append(f"{place}: {text}")
     return "; ".join(lines)
