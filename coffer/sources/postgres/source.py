@@ -1,0 +1,227 @@
+"""PostgreSQL through the replication protocol: works from another host, needs no access to the data folder."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+import zstandard
+
+from coffer.errors import IntegrityError, OutsideSystemError
+from coffer.sources.postgres.base_backup import MAIN_ARCHIVE, BaseBackup
+from coffer.sources.postgres.incremental_file import PREFIX, page_content, pages_to_store, read_header
+from coffer.sources.postgres.manifest import BackupManifest, Received
+from coffer.sources.postgres.replication import Identity, ReplicationConnection, ServerSaid
+from coffer.sources.postgres.tar_stream import ByteStream, Member, members
+from coffer.sources.postgres.wal import format_lsn
+from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Fact, Kind, Parent, SourceSink
+
+_INCREMENTAL_SINCE = 17_00_00
+_OLDEST = 15_00_00
+_DATA_CORRUPTED = "XX001"
+_NOT_PREPARED = "55000"
+_INCREMENTAL_LINE = re.compile(rb"^INCREMENTAL FROM (?:LSN|TLI): .*\n", re.MULTILINE)
+_CHECKPOINT_LINE = re.compile(rb"^CHECKPOINT LOCATION: (\S+)", re.MULTILINE)
+_CHECKSUM_FAILURE = re.compile(r"checksum verification failed in (?:file|block)")
+
+
+@dataclass
+class _Tree:
+    """What one backup has pushed into the sink so far."""
+
+    sink: SourceSink
+    parent: Parent | None
+    received: dict[str, Received] = field(default_factory=dict)
+    backup_label: bytes = b""
+    tablespaces: dict[str, str] = field(default_factory=dict)
+
+    def take(self, archive: str, blocks: Iterator[memoryview]) -> None:
+        prefix = b"" if archive == MAIN_ARCHIVE else b"pg_tblspc/" + archive.removesuffix(".tar").encode() + b"/"
+        for member, content in members(blocks):
+            path = (prefix + member.path).removeprefix(b"./")
+            if member.type == "0":
+                self._file(path, member, content)
+            elif path and path != b".":
+                self._other(path, member)
+
+    def _other(self, path: bytes, member: Member) -> None:
+        if member.type == "5":
+            self.sink.add(_entry(path, member, EntryType.DIRECTORY))
+        elif member.type == "2" and path.startswith(b"pg_tblspc/"):
+            # A tablespace's files come in an archive of their own; here they stand where its link stands.
+            self.tablespaces[path.removeprefix(b"pg_tblspc/").decode()] = member.target.decode(errors="replace")
+            self.sink.add(_entry(path, member, EntryType.DIRECTORY, mode=0o700))
+        elif member.type == "2":
+            self.sink.add(_entry(path, member, EntryType.SYMLINK, target=member.target))
+        else:
+            raise OutsideSystemError("PostgreSQL sent an archive member of an unknown type", detail=repr(member))
+
+    def _file(self, path: bytes, member: Member, content: Iterator[Buffer]) -> None:
+        digest = hashlib.sha256()
+        hashed = _hashed(content, digest)
+        folder, _, name = path.rpartition(b"/")
+        if name.startswith(PREFIX.encode()):
+            real = b"/".join(filter(None, (folder, name.removeprefix(PREFIX.encode()))))
+            self._incremental(_entry(real, member), member.size, hashed)
+        elif path == b"backup_label":
+            self.backup_label = b"".join(hashed)
+            # The tree in the vault is complete, so the lines by which the server would refuse it go.
+            self.sink.add_file(_entry(path, member), [_INCREMENTAL_LINE.sub(b"", self.backup_label)])
+        else:
+            self.sink.add_file(_entry(path, member), hashed)
+        for _ in hashed:  # whatever the sink left
+            pass
+        self.received[path.decode(errors="surrogateescape")] = Received(member.size, digest.hexdigest())
+
+    def _incremental(self, entry: Entry, size: int, content: Iterator[Buffer]) -> None:
+        before = self.parent.entry(entry.path) if self.parent else None
+        if before is None:
+            raise IntegrityError("the parent point lacks a file", detail=entry.path.decode(errors="replace"))
+        stream = ByteStream(content)
+        header = read_header(stream, size)
+        length = header.length * PAGE_SIZE
+        if not len(header.blocks) and header.truncation * PAGE_SIZE == before.size:
+            self.sink.add_unchanged(entry)
+            return
+        pages = pages_to_store(header, -(-before.size // PAGE_SIZE))
+        self.sink.add_pages(entry, length, pages.astype(np.uint32), page_content(header, pages, stream))
+
+
+class PostgresSource:
+    """A PostgreSQL cluster, read through the replication protocol.
+
+    Args:
+        name: Its name inside the point.
+        conninfo: How to reach it; the role needs REPLICATION.
+    """
+
+    def __init__(self, name: str, conninfo: str) -> None:
+        self._name = name
+        self._conninfo = conninfo
+
+    @property
+    def name(self) -> str:
+        """Name inside the point."""
+        return self._name
+
+    @property
+    def kind(self) -> str:
+        """Kind of source."""
+        return "postgres"
+
+    @property
+    def conninfo(self) -> str:
+        """How to reach it. Holds a password: never print it."""
+        return self._conninfo
+
+    def capture(self, sink: SourceSink, kind: Kind, parent: Parent | None) -> Mapping[str, Fact]:
+        """Back it up into the sink.
+
+        Raises:
+            IntegrityError: A page's checksum is wrong, or bytes changed on their way.
+            Unreachable: No server there.
+            OutsideSystemError: The server refused.
+        """
+        with ReplicationConnection(self._conninfo) as connection:
+            if connection.server_version < _OLDEST:
+                raise OutsideSystemError("PostgreSQL is too old", detail=str(connection.server_version))
+            identity = connection.identify()
+            manifest, reason = _usable(kind, parent, connection, identity)
+            started = datetime.now(UTC)
+            try:
+                backup = BaseBackup(connection, label=f"coffer {self._name}", manifest=manifest)
+            except ServerSaid as error:
+                if manifest is None or error.sqlstate != _NOT_PREPARED:
+                    raise
+                manifest, reason = None, error.detail  # summaries are incomplete: nothing was sent yet
+                backup = BaseBackup(connection, label=f"coffer {self._name}")
+            facts = self._stream(connection, backup, sink, parent if manifest else None, identity)
+            done = kind if manifest else Kind.FULL
+            return {**facts, "kind": done.value, "kind_reason": reason, "started": started.isoformat()}
+
+    def _stream(
+        self,
+        connection: ReplicationConnection,
+        backup: BaseBackup,
+        sink: SourceSink,
+        parent: Parent | None,
+        identity: Identity,
+    ) -> dict[str, Fact]:
+        tree = _Tree(sink, parent)
+        for archive, blocks in backup.archives():
+            tree.take(archive, blocks)
+        try:
+            stop, stop_timeline = backup.finish()
+        except ServerSaid as error:
+            if error.sqlstate != _DATA_CORRUPTED:
+                raise
+            bad = [notice for notice in connection.notices if _CHECKSUM_FAILURE.search(notice)]
+            raise IntegrityError(
+                "a page in the database is damaged",
+                detail="; ".join(bad) or error.detail,
+                resolution="Bring the relation back from the last good point; this one was not taken",
+            ) from error
+        manifest = BackupManifest(backup.manifest)
+        manifest.check(tree.received)
+        if manifest.system_identifier not in (None, identity.system):
+            raise IntegrityError("the manifest belongs to another cluster", detail=str(manifest.system_identifier))
+        checkpoint = _CHECKPOINT_LINE.search(tree.backup_label)
+        return {
+            "system_identifier": str(identity.system),
+            "version": connection.server_version,
+            "segment_size": identity.segment_size,
+            "timeline": backup.timeline,
+            "start_lsn": format_lsn(backup.start),
+            "stop_lsn": format_lsn(stop),
+            "stop_timeline": stop_timeline,
+            "wal_ranges": [list(part) for part in manifest.wal_ranges],
+            "checkpoint": checkpoint[1].decode() if checkpoint else None,
+            "backup_label": tree.backup_label,
+            "backup_manifest": zstandard.compress(manifest.for_incremental(), 3),
+            "tablespaces": dict(tree.tablespaces),
+            "stopped": datetime.now(UTC).isoformat(),
+        }
+
+
+def _usable(
+    kind: Kind, parent: Parent | None, connection: ReplicationConnection, identity: Identity
+) -> tuple[bytes | None, str]:
+    """Return the parent's manifest if it can be built on, else why not."""
+    if kind is Kind.FULL:
+        return None, "asked for"
+    if parent is None:
+        return None, "no earlier point"
+    if connection.server_version < _INCREMENTAL_SINCE:
+        return None, "PostgreSQL before 17 has no WAL summaries"
+    stored = parent.facts.get("backup_manifest")
+    if not isinstance(stored, bytes):
+        return None, "the earlier point has no manifest"
+    if parent.facts.get("system_identifier") != str(identity.system):
+        return None, "the earlier point is of another cluster"
+    if connection.query("SHOW summarize_wal")[0]["summarize_wal"] != "on":
+        return None, "summarize_wal is off"
+    return zstandard.decompress(stored), ""
+
+
+def _hashed(content: Iterator[Buffer], digest: hashlib._Hash) -> Iterator[Buffer]:
+    for block in content:
+        digest.update(block)
+        yield block
+
+
+def _entry(
+    path: bytes, member: Member, type: EntryType = EntryType.FILE, *, mode: int | None = None, target: bytes = b""
+) -> Entry:
+    return Entry(
+        path=path,
+        type=type,
+        mode=member.mode if mode is None else mode,
+        uid=member.uid,
+        gid=member.gid,
+        mtime_ns=member.mtime * 1_000_000_000,
+        target=target,
+    )
