@@ -101,6 +101,10 @@ class Gate(Section):
     refuse: tuple[Severity, ...] = ("critical", "high")
     unknown: Literal["refuse", "accept"] = "refuse"
     data_older_than: Duration = timedelta(days=3)
+    covers: Annotated[tuple[str, ...], Field(description="What at least one scanner must have looked for.")] = (
+        "secrets",
+        "os-vulnerabilities",
+    )
     exceptions: Annotated[str, Field(description="File of dated exceptions, relative to this file.")] = ""
 
 
