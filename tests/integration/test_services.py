@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from coffer.errors import StepFailed
 from coffer.stack.service import Service
+from tests.services.postgres import Postgres
 from tests.services.redis import Redis
 from tests.services.registry import Registry
 from tests.services.s3 import S3
@@ -89,3 +90,8 @@ def test_a_service_that_dies_says_its_last_words(tmp_path: Path) -> None:
     service = Service("doomed", ("sh", "-c", "echo no such luck; exit 3"), ready=lambda: "never", address="")
     with pytest.raises(StepFailed, match=r"doomed ended with 3: no such luck"), ThrowAway(service, tmp_path / "log"):
         pytest.fail("it must not start")
+
+
+def test_postgres_answers(tmp_path: Path) -> None:
+    with Postgres(tmp_path) as server, server.connect() as connection:
+        assert connection.execute("SHOW summarize_wal").fetchone() == ("on",)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from coffer.stack import files
 from coffer.stack.readiness import http_answers
 from coffer.stack.service import Service
@@ -112,7 +114,7 @@ def seaweedfs(name: str, directory: Path, ports: SeaweedPorts, identities: tuple
     return Service(
         name=name,
         argv=_argv(directory, data, config, ports),
-        ready=http_answers(f"http://127.0.0.1:{ports.s3}/healthz"),
+        ready=lambda: _not_ready(ports),
         address=f"http://127.0.0.1:{ports.s3}",
         ports=ports.all(),
         directory=directory,
@@ -122,6 +124,14 @@ def seaweedfs(name: str, directory: Path, ports: SeaweedPorts, identities: tuple
     )
 
 
+def _not_ready(ports: SeaweedPorts) -> str | None:
+    if reason := http_answers(f"http://127.0.0.1:{ports.s3}/healthz")():
+        return reason
+    # The gateway answers before its volume server has reported: until then every read of an object would wait.
+    answer = httpx.get(f"http://127.0.0.1:{ports.master}/dir/status", timeout=2, trust_env=False)
+    return None if answer.json()["Topology"].get("Max") else "no volume server has reported to the master"
+
+
 def _argv(directory: Path, data: Path, config: Path, ports: SeaweedPorts) -> tuple[str, ...]:
     options = {
         "dir": data,
@@ -129,6 +139,8 @@ def _argv(directory: Path, data: Path, config: Path, ports: SeaweedPorts) -> tup
         "ip.bind": "127.0.0.1",
         "master.port": ports.master,
         "master.port.grpc": ports.master_grpc,
+        # The only master there will be: it leads at once, instead of waiting up to 15 s for votes.
+        "master.peers": "none",
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": 1024,
         "volume.port": ports.volume,
