@@ -24,7 +24,7 @@ exceptions = "exceptions.toml"
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def environment(tmp_path: Path) -> environments.Environment:
     (tmp_path / "trial.toml").write_text(FILE)
     return environments.load(str(tmp_path / "trial.toml"))
