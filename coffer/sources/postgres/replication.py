@@ -5,6 +5,7 @@ Source of the protocol: PostgreSQL's manual, "Streaming Replication Protocol".
 
 from __future__ import annotations
 
+import contextlib
 import select
 import time
 from collections.abc import Callable, Iterator
@@ -109,12 +110,19 @@ class ReplicationConnection:
             ServerSaid: The server answered with an error.
             Unreachable: The connection broke.
         """
+        result = self._next_result()
+        if result is not None and result.status not in (*_OK, *_COPY):
+            refusal = self._refusal(result)
+            with contextlib.suppress(Unreachable):  # after a FATAL the rest is a closed connection
+                while self._next_result() is not None:
+                    pass
+            raise refusal
+        return result
+
+    def _next_result(self) -> _Result | None:
         while self._connection.is_busy():
             self.wait(None)
-        result = self._connection.get_result()
-        if result is not None and result.status not in (*_OK, *_COPY):
-            raise self._refusal(result)
-        return result
+        return self._connection.get_result()
 
     def rows(self) -> list[dict[str, str]]:
         """Wait for the next result and return its rows."""

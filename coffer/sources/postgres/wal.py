@@ -11,7 +11,7 @@ from coffer.errors import IntegrityError, UsageError
 
 SEGMENT_SIZE = 16 * 1024 * 1024
 _SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})")
-_PARTIAL = re.compile(r"([0-9A-F]{24})\.([0-9A-F]{8})\.partial")
+_PIECE = re.compile(r"([0-9A-F]{24})\.([0-9A-F]{8})\.([0-9A-F]{8})\.partial")
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history")
 _BACKUP = re.compile(r"[0-9A-F]{24}\.[0-9A-F]{8}\.backup")
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
@@ -107,24 +107,43 @@ def history_name(timeline: int) -> str:
     return f"{timeline:08X}.history"
 
 
-def partial_name(segment: Segment, length: int) -> str:
-    """Return the name of the first bytes of a segment that is still being written.
+@dataclass(frozen=True)
+class Piece:
+    """A part of a segment that was still being written when it was archived.
 
-    The length is in the name, because an archive never writes a name twice.
+    An archive never writes a name twice, so the growing segment is kept in pieces.
+
+    Attributes:
+        segment: Name of the segment.
+        start: Offset of the first byte in the segment.
+        end: Offset after the last.
     """
-    return f"{segment.name}.{length:08X}.partial"
+
+    segment: str
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """Name in the archive."""
+        return f"{self.segment}.{self.start:08X}.{self.end:08X}.partial"
+
+    @classmethod
+    def parse(cls, name: str) -> Piece | None:
+        """Read a piece's name; None for any other name."""
+        match = _PIECE.fullmatch(name)
+        return cls(match[1], int(match[2], 16), int(match[3], 16)) if match else None
 
 
-def parse_partial(name: str) -> tuple[str, int] | None:
-    """Return the segment's name and the length of a partial one, or None."""
-    match = _PARTIAL.fullmatch(name)
-    return (match[1], int(match[2], 16)) if match else None
-
-
-def longest_partial(names: Iterable[str], segment: str) -> str | None:
-    """Return the name of the longest part of a segment, or None."""
-    lengths = {parsed[1]: name for name in names if (parsed := parse_partial(name)) and parsed[0] == segment}
-    return lengths[max(lengths)] if lengths else None
+def covering(names: Iterable[str], segment: str) -> list[Piece]:
+    """Return the fewest pieces that hold a segment's bytes from its beginning without a hole, in order."""
+    pieces = [piece for name in names if (piece := Piece.parse(name)) and piece.segment == segment]
+    chain: list[Piece] = []
+    covered = 0
+    while reach := [piece for piece in pieces if piece.start <= covered < piece.end]:
+        chain.append(max(reach, key=lambda piece: piece.end))
+        covered = chain[-1].end
+    return chain
 
 
 def segments_between(timeline: int, start: int, stop: int, size: int = SEGMENT_SIZE) -> Iterator[Segment]:

@@ -1,0 +1,251 @@
+"""Ships the log to a vault while it is written: whole segments, and every few seconds what has grown.
+
+The server is told that bytes are flushed only when every store has them durably, so that its replication slot
+keeps what a crash of this program, at any instant, would lose.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from coffer.errors import OutsideSystemError
+from coffer.sources.postgres.replication import Identity, ReplicationConnection, ServerSaid
+from coffer.sources.postgres.wal import (
+    Piece,
+    Segment,
+    covering,
+    format_lsn,
+    history_name,
+    is_segment,
+    parse_history,
+    parse_lsn,
+)
+from coffer.sources.postgres.wal_archive import WalWriter, check_segment
+from coffer.sources.postgres.wal_stream import Keepalive, NextTimeline, WalData, WalStream, identifier, timeline_history
+
+STATUS_SECONDS = 5.0
+PIECE_SECONDS = 2.0
+_IN_FLIGHT = 4
+_DUPLICATE = "42710"
+_GONE = "58P01"
+_TICK = 0.25
+
+Log = Callable[[str], None]
+
+
+class SegmentShipper:
+    """Collects one segment after another and puts them into the archive, in order, beside the stream.
+
+    Args:
+        archive: Where it goes.
+        cluster: Name of the cluster in the archive.
+        system: Identifier that every segment must carry.
+    """
+
+    def __init__(self, archive: WalWriter, cluster: str, system: int) -> None:
+        self._archive, self._cluster, self._system = archive, cluster, system
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="wal")
+        self._flights: deque[tuple[int, Future[object]]] = deque()
+        self._segment = Segment(1, 0)
+        self._buffer = bytearray()
+        self._shipped = 0
+        self.written = self.durable = 0
+
+    def begin(self, segment: Segment, shipped: int = 0) -> None:
+        """Start a segment of which the archive already has the first `shipped` bytes."""
+        self.settle()
+        self._segment, self._buffer, self._shipped = segment, bytearray(), shipped
+        self.written = segment.start
+        self.durable = max(self.durable, segment.start)
+
+    def take(self, data: WalData) -> None:
+        """Take bytes that follow those before.
+
+        Raises:
+            OutsideSystemError: They do not follow.
+        """
+        if data.position != self.written:
+            raise OutsideSystemError(
+                "PostgreSQL's log jumped", detail=f"from {format_lsn(self.written)} to {format_lsn(data.position)}"
+            )
+        rest = data.data
+        while rest:
+            part = rest[: self._segment.end - self.written]
+            self._buffer += part
+            self.written += len(part)
+            rest = rest[len(part) :]
+            if self.written == self._segment.end:
+                self._ship(self._segment.name, self._buffer, self.written)
+                self._segment, self._buffer, self._shipped = self._segment.next(), bytearray(), 0
+
+    def ship_grown(self) -> None:
+        """Ship what the unfinished segment has gained, unless the archive is still busy with earlier bytes."""
+        if len(self._buffer) > self._shipped and not self._flights:
+            piece = Piece(self._segment.name, self._shipped, len(self._buffer))
+            self._ship(piece.name, bytes(self._buffer[piece.start :]), self.written)
+            self._shipped = piece.end
+
+    def poll(self) -> bool:
+        """Take note of what became durable; tell whether anything did."""
+        before = self.durable
+        while self._flights and (self._flights[0][1].done() or len(self._flights) > _IN_FLIGHT):
+            end, flight = self._flights.popleft()
+            flight.result()
+            self.durable = end
+        return self.durable != before
+
+    def settle(self) -> None:
+        """Wait until everything shipped is durable."""
+        while self._flights:
+            end, flight = self._flights.popleft()
+            flight.result()
+            self.durable = end
+
+    def close(self) -> None:
+        """End the helper thread; what is under way is finished, what waits is dropped."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _ship(self, name: str, data: bytes | bytearray, end: int) -> None:
+        if is_segment(name):
+            check_segment(self._segment, data, self._system)
+        self._flights.append((end, self._pool.submit(self._archive.put_wal, self._cluster, name, data)))
+
+
+class WalReceiver:
+    """Receives the log of one cluster until told to stop.
+
+    Args:
+        conninfo: How to reach the server; the role needs REPLICATION.
+        archive: Where the log goes.
+        slot: Physical replication slot; made when it does not exist.
+        cluster: Name in the archive; default: the system identifier.
+        log: Takes lines for people.
+        piece_seconds: How often what has grown is shipped: what a disaster can lose.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        archive: WalWriter,
+        *,
+        slot: str,
+        cluster: str = "",
+        log: Log = lambda line: None,
+        piece_seconds: float = PIECE_SECONDS,
+    ) -> None:
+        self._conninfo, self._archive, self._slot = conninfo, archive, slot
+        self._cluster, self._log, self._piece_seconds = cluster, log, piece_seconds
+
+    def run(self, stop: threading.Event) -> None:
+        """Receive until `stop` is set, then ship what is there.
+
+        Raises:
+            Unreachable: The server or a store went away; start it again, nothing is lost.
+        """
+        with ReplicationConnection(self._conninfo) as connection:
+            identity = connection.identify()
+            cluster = self._cluster or str(identity.system)
+            shipper = SegmentShipper(self._archive, cluster, identity.system)
+            try:
+                self._receive(connection, identity, cluster, shipper, stop)
+            finally:
+                shipper.close()
+
+    def _receive(
+        self,
+        connection: ReplicationConnection,
+        identity: Identity,
+        cluster: str,
+        shipper: SegmentShipper,
+        stop: threading.Event,
+    ) -> None:
+        slot_position = ensure_slot(connection, self._slot)
+        names = set(self._archive.wal_names(cluster))
+        at = resume_at(connection, identity, names, slot_position)
+        while not stop.is_set():
+            self._keep_history(connection, cluster, at.timeline, names)
+            pieces = covering(names, at.name)
+            shipper.begin(at, pieces[-1].end if pieces else 0)
+            try:
+                stream = WalStream(connection, timeline=at.timeline, position=at.start, slot=self._slot)
+            except ServerSaid as error:
+                if error.sqlstate != _GONE or slot_position <= at.end:
+                    raise
+                self._log(f"WAL from {at.name} on is gone from the server; a new full point is needed")
+                at = Segment.at(identity.timeline, slot_position, identity.segment_size)
+                continue
+            self._log(f"receiving {cluster} from {format_lsn(at.start)} on timeline {at.timeline}")
+            following = self._follow(stream, shipper, stop)
+            if following:
+                shipper.ship_grown()
+                shipper.settle()
+                at = Segment.at(following.timeline, following.position, identity.segment_size)
+
+    def _follow(self, stream: WalStream, shipper: SegmentShipper, stop: threading.Event) -> NextTimeline | None:
+        next_piece = time.monotonic() + self._piece_seconds
+        next_status = 0.0
+        while not stop.is_set():
+            try:
+                message = stream.read(time.monotonic() + _TICK)
+            except TimeoutError:
+                message = None
+            if isinstance(message, NextTimeline):
+                return message
+            if isinstance(message, WalData):
+                shipper.take(message)
+            now = time.monotonic()
+            if now >= next_piece:
+                shipper.ship_grown()
+                next_piece = now + self._piece_seconds
+            asked = isinstance(message, Keepalive) and message.answer
+            if shipper.poll() or asked or now >= next_status:
+                stream.report(written=shipper.written, durable=shipper.durable)
+                next_status = now + STATUS_SECONDS
+        shipper.settle()
+        shipper.ship_grown()
+        shipper.settle()
+        stream.report(written=shipper.written, durable=shipper.durable)
+        return None
+
+    def _keep_history(self, connection: ReplicationConnection, cluster: str, timeline: int, names: set[str]) -> None:
+        name = history_name(timeline)
+        if timeline > 1 and name not in names:
+            self._archive.put_wal(cluster, name, timeline_history(connection, timeline))
+            names.add(name)
+
+
+def ensure_slot(connection: ReplicationConnection, slot: str) -> int:
+    """Make a physical slot that keeps WAL from now on, unless it exists; return where it begins (0: unknown)."""
+    row = connection.query(f"READ_REPLICATION_SLOT {identifier(slot)}")[0]
+    if not row["slot_type"]:
+        try:
+            connection.query(f"CREATE_REPLICATION_SLOT {identifier(slot)} PHYSICAL (RESERVE_WAL true)")
+        except ServerSaid as error:
+            if error.sqlstate != _DUPLICATE:
+                raise
+        row = connection.query(f"READ_REPLICATION_SLOT {identifier(slot)}")[0]
+    return parse_lsn(row["restart_lsn"]) if row["restart_lsn"] else 0
+
+
+def resume_at(
+    connection: ReplicationConnection, identity: Identity, names: set[str], slot_position: int
+) -> Segment:
+    """Return the first segment that the archive does not have whole, on the timeline it belongs to.
+
+    The archive's newest segment counts only if it lies in this server's past: what a timeline wrote after the
+    server left it is another history.
+    """
+    size = identity.segment_size
+    ends = {identity.timeline: identity.position}
+    if identity.timeline > 1:
+        forks = parse_history(timeline_history(connection, identity.timeline))
+        ends.update({fork.timeline: fork.position for fork in forks})
+    kept = [Segment.parse(name, size) for name in names if is_segment(name)]
+    past = [segment for segment in kept if segment.end <= ends.get(segment.timeline, -1)]
+    if past:
+        return max(past).next()
+    return Segment.at(identity.timeline, slot_position or identity.position, size)
