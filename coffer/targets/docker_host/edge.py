@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -124,7 +123,7 @@ def install(settings: EdgeSettings) -> None:
             continue
         temporary = path.with_name(path.name + ".new")
         temporary.write_text(text)
-        os.replace(temporary, path)
+        temporary.replace(path)
 
 
 def _fill(template: str, settings: EdgeSettings, account: str) -> str:
