@@ -1,0 +1,1 @@
+"""Coffer shown at work."""

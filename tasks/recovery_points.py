@@ -1,0 +1,86 @@
+"""Taking recovery points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from prefect import get_run_logger
+from prefect.runtime import flow_run
+
+from coffer import environments
+from coffer.errors import NotInEveryStore
+from coffer.recovery.taking import take_point
+from coffer.vault.points import Point
+from tasks import artifacts, events
+from tasks.policies import remembered
+
+
+@dataclass(frozen=True)
+class TakenPoint:
+    """A committed point as flows pass it on: names and numbers, no content.
+
+    Attributes:
+        name: Its name in the vault.
+        kind: `full`, `incremental` or `differential`: what was really done.
+        finished: When it was committed.
+        size: Bytes that a restore gives back.
+        stored: Bytes that it added to the vault.
+        stores: Addresses of the stores that have it.
+        missing: What a store that was away said; empty if every store has it.
+    """
+
+    name: str
+    kind: str
+    finished: datetime
+    size: int
+    stored: int
+    stores: tuple[str, ...]
+    missing: str = ""
+
+
+@remembered("take recovery point")
+def take(environment: str, kind: str, moment: str) -> TakenPoint:
+    """Capture every source of a service and commit the point, once per run and moment.
+
+    Args:
+        environment: Name of the environment.
+        kind: `auto`, `full`, `incremental` or `differential`.
+        moment: What this point is for: `before-plan`, `before-expand`, `schedule`.
+
+    Raises:
+        CofferError: Whatever stopped it; nothing was committed then.
+    """
+    logger = get_run_logger()
+    settings = environments.load(environment)
+    request = f"{flow_run.id}/{moment}"
+    missing = ""
+    try:
+        point = take_point(settings, kind, facts={"moment": moment}, request=request, report=logger.info)
+    except NotInEveryStore as error:
+        missing = str(error)
+        logger.warning(missing)
+        point = take_point(settings, kind, facts={"moment": moment}, request=request, report=logger.info)
+    taken = _summary(point, missing)
+    artifacts.table(
+        f"recovery-point-{moment}",
+        [
+            {
+                "point": taken.name,
+                "kind": taken.kind,
+                "restores": artifacts.size(taken.size),
+                "added": artifacts.size(taken.stored),
+                "stores": len(taken.stores),
+                "not in": missing,
+            }
+        ],
+        f"Recovery point of {settings.service.name}, {moment}",
+    )
+    events.emit("coffer.point.taken", settings.service.name, {"point": taken.name, "environment": environment})
+    return taken
+
+
+def _summary(point: Point, missing: str) -> TakenPoint:
+    return TakenPoint(
+        point.name, point.kind.value, point.finished, point.size, point.stored, tuple(point.stores), missing
+    )
