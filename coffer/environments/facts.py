@@ -10,6 +10,7 @@ from pathlib import Path
 from coffer.environments.model import Environment
 from coffer.environments.references import resolve_text
 from coffer.errors import EnvironmentFileError
+from coffer.release.approval import ApprovalPolicy, Approver, read_public_key
 from coffer.release.exceptions import GateException
 from coffer.release.findings import Severity
 from coffer.release.gates import GatePolicy
@@ -79,6 +80,28 @@ def gate_policy(environment: Environment) -> GatePolicy:
         data_older_than=gate.data_older_than,
         covers=gate.covers,
     )
+
+
+def approval_policy(environment: Environment) -> ApprovalPolicy:
+    """Describe whose word is needed; every listed key speaks for the environment's roles.
+
+    Raises:
+        UsageError: A key is none.
+        NotThere: The file of a key is not there.
+    """
+    approval = environment.approval
+    approvers = tuple(Approver(name, _public_key(text), approval.roles) for name, text in approval.keys.items())
+    return ApprovalPolicy(
+        needed=approval.needed,
+        roles=approval.roles,
+        approvers=approvers,
+        valid_for=approval.valid_for,
+        requester_may_approve=approval.requester_may_approve,
+    )
+
+
+def _public_key(text: str) -> bytes:
+    return read_public_key(resolve_text(text) if text.startswith(("file:", "env:")) else text)
 
 
 def gate_exceptions(environment: Environment) -> tuple[GateException, ...]:

@@ -115,7 +115,9 @@ class ApprovalSection(Section):
     roles: tuple[str, ...] = ("release",)
     valid_for: Duration = timedelta(hours=4)
     requester_may_approve: bool = False
-    keys: Annotated[dict[str, str], Field(description="Approver: public Ed25519 key, base64 or ssh-ed25519.")] = {}
+    keys: Annotated[
+        dict[str, str], Field(description="Approver: public Ed25519 key (base64 or ssh-ed25519), or file:PATH of one.")
+    ] = {}
 
 
 class Recovery(Section):

@@ -1,6 +1,7 @@
 """References name secrets and addresses without holding them.
 
-`env:NAME` is a variable of this process, `file:PATH` a TOML or JSON file (or plain text), `block:TYPE/NAME`
+`env:NAME` is a variable of this process, `file:PATH` a TOML or JSON file or plain text (`$NAME` in the path is a
+variable), `block:TYPE/NAME`
 what an orchestrator keeps; a `#field` behind it takes one field of the answer. `block:` is resolved by whatever is
 registered in the entry-point group `coffer.references`, so that the engine knows no orchestrator.
 """
@@ -103,7 +104,7 @@ def _from_environment(reference: Reference) -> object:
 
 
 def _from_file(reference: Reference) -> object:
-    path = Path(reference.place).expanduser()
+    path = Path(os.path.expandvars(reference.place)).expanduser()
     try:
         text = path.read_text()
     except FileNotFoundError as error:

@@ -43,7 +43,7 @@ def up() -> Stack:
     Raises:
         StepFailed: It did not come up; its own message is on the terminal already.
     """
-    if subprocess.run([COFFER, "stack", "up"]).returncode:
+    if subprocess.run([COFFER, "stack", "up"], check=False).returncode:
         raise StepFailed("the local stack did not come up")
     document = json.loads(coffer("stack", "status", "--json", "--address"))
     stack = Stack(json.loads(Path(document["state"], "stack.json").read_text()))
@@ -58,7 +58,7 @@ def coffer(*arguments: str) -> str:
     Raises:
         StepFailed: It ended with an error, which is quoted.
     """
-    done = subprocess.run([COFFER, *arguments], capture_output=True, text=True)
+    done = subprocess.run([COFFER, *arguments], check=False, capture_output=True, text=True)
     if done.returncode:
         raise StepFailed(f"coffer {' '.join(arguments[:2])} ended with {done.returncode}", detail=done.stderr.strip())
     return done.stdout
