@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from prefect.blocks.core import Block
-from pydantic import HttpUrl, SecretStr, model_validator
+from pydantic import ConfigDict, HttpUrl, SecretStr, model_validator
 
 BlockType = TypeVar("BlockType", bound=Block)
 DOCUMENTATION = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
@@ -21,6 +21,9 @@ class CofferBlock(Block, ABC):
     A vault's identity is never a block (settled.md 13): whoever may call Prefect's API can read every block, and a
     backup that everybody can open protects nobody. So a block refuses a value that is one.
     """
+
+    # A value that is refused is often a secret: it has no place in the error.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     @abstractmethod
     def as_reference(self) -> dict[str, Any]:
