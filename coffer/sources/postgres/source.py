@@ -18,6 +18,8 @@ from coffer.sources.postgres.manifest import BackupManifest, Received
 from coffer.sources.postgres.replication import Identity, ReplicationConnection, ServerSaid
 from coffer.sources.postgres.tar_stream import ByteStream, Member, members
 from coffer.sources.postgres.wal import format_lsn
+from coffer.sources.postgres.wal_archive import WalWriter
+from coffer.sources.postgres.wal_proof import prove_wal
 from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Fact, Kind, Parent, SourceSink
 
 _INCREMENTAL_SINCE = 17_00_00
@@ -97,11 +99,13 @@ class PostgresSource:
     Args:
         name: Its name inside the point.
         conninfo: How to reach it; the role needs REPLICATION.
+        cluster: Name of its WAL in the vault; default: the system identifier.
     """
 
-    def __init__(self, name: str, conninfo: str) -> None:
+    def __init__(self, name: str, conninfo: str, *, cluster: str = "") -> None:
         self._name = name
         self._conninfo = conninfo
+        self._cluster = cluster
 
     @property
     def name(self) -> str:
@@ -143,6 +147,17 @@ class PostgresSource:
             done = kind if manifest else Kind.FULL
             return {**facts, "kind": done.value, "kind_reason": reason, "started": started.isoformat()}
 
+    def prove_wal(self, archive: WalWriter, facts: Mapping[str, Fact]) -> list[str]:
+        """Make sure that the WAL of a capture is in the vault; call it before the point is committed.
+
+        Returns:
+            Names of the WAL files, all of them there.
+
+        Raises:
+            StepFailed: WAL is missing: the point must not be committed.
+        """
+        return prove_wal(archive, str(facts["cluster"]), facts, conninfo=self._conninfo)
+
     def _stream(
         self,
         connection: ReplicationConnection,
@@ -183,6 +198,7 @@ class PostgresSource:
             "backup_label": tree.backup_label,
             "backup_manifest": zstandard.compress(manifest.for_incremental(), 3),
             "tablespaces": dict(tree.tablespaces),
+            "cluster": self._cluster or str(identity.system),
             "stopped": datetime.now(UTC).isoformat(),
         }
 

@@ -11,7 +11,7 @@ from coffer.errors import IntegrityError, UsageError
 
 SEGMENT_SIZE = 16 * 1024 * 1024
 _SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})")
-_PIECE = re.compile(r"([0-9A-F]{24})\.([0-9A-F]{8})\.([0-9A-F]{8})\.partial")
+_PIECE = re.compile(r"([0-9A-F]{24})\.partial-([0-9]{10})([0-9]{10})")
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history")
 _BACKUP = re.compile(r"[0-9A-F]{24}\.[0-9A-F]{8}\.backup")
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
@@ -126,13 +126,13 @@ class Piece:
     @property
     def name(self) -> str:
         """Name in the archive."""
-        return f"{self.segment}.{self.start:08X}.{self.end:08X}.partial"
+        return f"{self.segment}.partial-{self.start:010d}{self.end:010d}"
 
     @classmethod
     def parse(cls, name: str) -> Piece | None:
         """Read a piece's name; None for any other name."""
         match = _PIECE.fullmatch(name)
-        return cls(match[1], int(match[2], 16), int(match[3], 16)) if match else None
+        return cls(match[1], int(match[2]), int(match[3])) if match else None
 
 
 def covering(names: Iterable[str], segment: str) -> list[Piece]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from coffer.errors import IntegrityError, UnsafeTarget
@@ -18,24 +18,28 @@ _LONG_HEADER = 0x0002
 class WalWriter(Protocol):
     """Takes the WAL of clusters; each name once."""
 
-    def put_wal(self, cluster: str, name: str, data: Buffer) -> object:
+    def put_wal(self, cluster: str, segment: str, data: bytes, /) -> object:
         """Write one file durably to every store; the same bytes again are fine, others an IntegrityError."""
         ...
 
-    def wal_names(self, cluster: str) -> Collection[str]:
-        """Return the names that are there."""
+    def wal_names(self, cluster: str, /) -> Collection[str]:
+        """Return the names that any store has."""
+        ...
+
+    def has_wal(self, cluster: str, segment: str, /) -> Mapping[str, bool]:
+        """Tell, for each store that answers, whether it holds a file."""
         ...
 
 
 class WalReader(Protocol):
     """Gives the WAL of clusters back."""
 
-    def get_wal(self, cluster: str, name: str) -> bytes:
+    def get_wal(self, cluster: str, segment: str, /) -> bytes:
         """Read one file; NotThere only when every store says so."""
         ...
 
-    def wal_names(self, cluster: str) -> Collection[str]:
-        """Return the names that any store has; Unreachable unless every store answered."""
+    def wal_names(self, cluster: str, /, *, every_store: bool = False) -> Collection[str]:
+        """Return the names that any store has; with `every_store`, Unreachable unless every store answered."""
         ...
 
 

@@ -73,7 +73,7 @@ class WalFetcher:
         return data
 
     def _past_the_end(self, segment: Segment) -> bytes:
-        names = self._archive.wal_names(self._cluster)
+        names = set(self._archive.wal_names(self._cluster, every_store=True))
         if segment.name in names:
             raise IntegrityError(f"WAL segment {segment.name} is listed but cannot be read")
         if self._before_its_timeline(segment, names):

@@ -67,7 +67,7 @@ def prove_wal(
     while missing and time.monotonic() < deadline:
         time.sleep(_POLL)
         missing = _missing(archive, cluster, names)
-    if missing:
+    if missing or not all(all(archive.has_wal(cluster, name).values()) for name in names):
         bring_wal(archive, cluster, facts, conninfo=conninfo, timeout=timeout)
         missing = _missing(archive, cluster, names)
     if missing:
@@ -83,7 +83,7 @@ def bring_wal(
     Raises:
         StepFailed: The server did not send all of it in time.
     """
-    present = set(archive.wal_names(cluster))
+    present = {name for name in needed_names(facts) if all(archive.has_wal(cluster, name).values())}
     deadline = time.monotonic() + timeout
     with ReplicationConnection(conninfo) as connection:
         identity = connection.identify()
@@ -139,4 +139,4 @@ def _range(part: Fact, size: int) -> Iterator[Segment]:
 
 def _missing(archive: WalWriter, cluster: str, names: list[str]) -> list[str]:
     present = set(archive.wal_names(cluster))
-    return [name for name in names if name not in present]
+    return [name for name in names if name not in present or not any(archive.has_wal(cluster, name).values())]

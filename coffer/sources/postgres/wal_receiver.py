@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from coffer.errors import OutsideSystemError
+from coffer.errors import NotInEveryStore, OutsideSystemError
 from coffer.sources.postgres.replication import Identity, ReplicationConnection, ServerSaid
 from coffer.sources.postgres.wal import (
     Piece,
@@ -44,12 +44,13 @@ class SegmentShipper:
         archive: Where it goes.
         cluster: Name of the cluster in the archive.
         system: Identifier that every segment must carry.
+        log: Takes lines for people.
     """
 
-    def __init__(self, archive: WalWriter, cluster: str, system: int) -> None:
-        self._archive, self._cluster, self._system = archive, cluster, system
+    def __init__(self, archive: WalWriter, cluster: str, system: int, log: Log = lambda line: None) -> None:
+        self._archive, self._cluster, self._system, self._log = archive, cluster, system, log
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="wal")
-        self._flights: deque[tuple[int, Future[object]]] = deque()
+        self._flights: deque[tuple[int, Future[None]]] = deque()
         self._segment = Segment(1, 0)
         self._buffer = bytearray()
         self._shipped = 0
@@ -112,7 +113,15 @@ class SegmentShipper:
     def _ship(self, name: str, data: bytes | bytearray, end: int) -> None:
         if is_segment(name):
             check_segment(self._segment, data, self._system)
-        self._flights.append((end, self._pool.submit(self._archive.put_wal, self._cluster, name, data)))
+        self._flights.append((end, self._pool.submit(self._put, name, bytes(data))))
+
+
+    def _put(self, name: str, data: bytes) -> None:
+        try:
+            self._archive.put_wal(self._cluster, name, data)
+        except NotInEveryStore as error:
+            # It is durable in a store. Holding back would let one silent region grow what a disaster loses.
+            self._log(str(error))
 
 
 class WalReceiver:
@@ -149,7 +158,7 @@ class WalReceiver:
         with ReplicationConnection(self._conninfo) as connection:
             identity = connection.identify()
             cluster = self._cluster or str(identity.system)
-            shipper = SegmentShipper(self._archive, cluster, identity.system)
+            shipper = SegmentShipper(self._archive, cluster, identity.system, self._log)
             try:
                 self._receive(connection, identity, cluster, shipper, stop)
             finally:

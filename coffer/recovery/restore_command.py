@@ -1,0 +1,32 @@
+"""The shell line by which PostgreSQL asks for its log."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PAST_THE_END = 100
+
+
+def restore_command(argv: Sequence[str], past_the_end: int) -> str:
+    """Return a shell line that ends with 1 only when the program said `past_the_end`, else 0 or 126.
+
+    PostgreSQL reads every small code as "the log ends here" and opens for business. A program that cannot start at
+    all ends with 1 or 2; so the end must be said with a code of its own.
+
+    Args:
+        argv: The program; `%f` and `%p` stand for the file's name and where to put it.
+        past_the_end: Exit code by which the program says so.
+    """
+    words = [word if word in ("%f", "%p") else shlex.quote(word).replace("%", "%%") for word in argv]
+    line = " ".join(f'"{word}"' if word in ("%f", "%p") else word for word in words)
+    return f"{line}; c=$?; test $c -eq 0 && exit 0; test $c -eq {past_the_end} && exit 1; exit 126"
+
+
+def coffer_wal_fetch(config: Path) -> str:
+    """Return the shell line that calls this installation's `coffer wal fetch`."""
+    coffer = Path(sys.executable).with_name("coffer")
+    argv = [str(coffer), "wal", "fetch", "%f", "%p", "--config", str(config), "--past-the-end", str(PAST_THE_END)]
+    return restore_command(argv, PAST_THE_END)
