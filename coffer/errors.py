@@ -161,6 +161,12 @@ class ApprovalError(CofferError):
     exit_code = 18
 
 
+class Rejected(ApprovalError):
+    """Somebody who may do so said no."""
+
+    category = "rejected"
+
+
 class NotInEveryStore(CofferError):
     """The point is committed, but at least one store does not have it yet."""
 

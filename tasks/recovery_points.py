@@ -80,6 +80,23 @@ def take(environment: str, kind: str, moment: str) -> TakenPoint:
     return taken
 
 
+def before_plan(environment: str) -> TakenPoint | None:
+    """Prove that recovery works before a release is planned; None where the environment protects nothing."""
+    return _where_protected(environment, "before-plan")
+
+
+def before_expand(environment: str) -> TakenPoint | None:
+    """Take the point that a failed migration would be recovered from, directly before the first act."""
+    return _where_protected(environment, "before-expand")
+
+
+def _where_protected(environment: str, moment: str) -> TakenPoint | None:
+    if environments.load(environment).recovery is None:
+        return None
+    taken: TakenPoint = take(environment, "auto", moment)
+    return taken
+
+
 def _summary(point: Point, missing: str) -> TakenPoint:
     return TakenPoint(
         point.name, point.kind.value, point.finished, point.size, point.stored, tuple(point.stores), missing

@@ -13,7 +13,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
-from coffer.errors import ApprovalError, UsageError
+from coffer.errors import ApprovalError, Rejected, UsageError
 from coffer.keys import signing
 from coffer.release.canonical import canonical
 from coffer.release.plan import ReleasePlan
@@ -141,7 +141,8 @@ def check_approvals(
     """Return the approvals that carry a plan, one a person.
 
     Raises:
-        ApprovalError: A valid rejection, or fewer valid approvals than needed; the reason of every refusal is in it.
+        Rejected: Somebody who may approve rejected it.
+        ApprovalError: Fewer valid approvals than needed; the reason of every refusal is in it.
     """
     valid: dict[bytes, Approval] = {}
     refused: list[str] = []
@@ -152,7 +153,7 @@ def check_approvals(
             refused.append(f"{approval.by}: {error.detail}")
             continue
         if approval.choice is Choice.REJECT:
-            raise ApprovalError(f"{approval.by} rejected this plan", detail=approval.reason)
+            raise Rejected(f"{approval.by} rejected this plan", detail=approval.reason)
         # One key speaks once, under whatever name.
         valid[approver.public] = approval
     if len(valid) < policy.needed:
