@@ -119,12 +119,12 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """Name inside the point: `postgres`, `files`, …"""
+        """Name inside the point: `postgres`, `files`."""
         ...
 
     @property
     def kind(self) -> str:
-        """Kind of source: `postgres`, `files`, …"""
+        """Kind of source: `postgres`, `files`."""
         ...
 
     def capture(self, sink: SourceSink, kind: Kind, parent: Parent | None) -> Mapping[str, Fact]:

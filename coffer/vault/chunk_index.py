@@ -1,0 +1,108 @@
+"""Where chunks are: which pack, which place in it. Segments of this table are objects of the vault.
+
+A point names all segments that it needs; a run adds one with what it stored, and folds them when they become many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from coffer.errors import IntegrityError
+from coffer.vault import frames, names
+from coffer.vault.frames import ObjectKind
+from coffer.vault.index_keys import IndexKeys
+
+ROW = np.dtype(
+    [
+        ("id", "u1", (32,)),
+        ("pack", "<u4"),
+        ("position", "<u4"),
+        ("offset", "<u4"),
+        ("sealed", "<u4"),
+        ("size", "<u4"),
+        ("encoding", "u1"),
+    ]
+)
+
+
+class PackRecord(msgspec.Struct, frozen=True):
+    """A pack as an index knows it: enough to read from it without its header."""
+
+    name: str
+    size: int
+    run: bytes
+    wrapped_key: bytes
+
+
+class Location(NamedTuple):
+    """Where a chunk is.
+
+    Attributes:
+        pack: Its pack.
+        position: Its number in the pack; also its nonce.
+        offset: Of its sealed bytes in the pack.
+        sealed: Number of sealed bytes.
+        size: Bytes of content.
+        encoding: STORED or ZSTD.
+    """
+
+    pack: PackRecord
+    position: int
+    offset: int
+    sealed: int
+    size: int
+    encoding: int
+
+
+class _Segment(msgspec.Struct, frozen=True):
+    vault: bytes
+    packs: list[PackRecord]
+    rows: bytes
+
+
+def seal(keys: IndexKeys, locations: Iterable[tuple[bytes, Location]]) -> tuple[str, bytes]:
+    """Return the name and bytes of a segment."""
+    packs: dict[str, int] = {}
+    records: list[PackRecord] = []
+    rows: list[tuple[NDArray[np.uint8], int, int, int, int, int, int]] = []
+    for chunk_id, place in locations:
+        if place.pack.name not in packs:
+            packs[place.pack.name] = len(records)
+            records.append(place.pack)
+        rows.append((np.frombuffer(chunk_id, np.uint8), packs[place.pack.name], *place[1:]))
+    body = frames.compress(frames.encode(_Segment(keys.vault, records, np.array(rows, ROW).tobytes())))
+    object_id = names.new_id()
+    bound_to = frames.context(ObjectKind.INDEX, keys.vault, object_id)
+    data = frames.header(ObjectKind.INDEX) + frames.seal(keys.records, bound_to, body)
+    return names.name_of(names.INDEX, object_id, data), data
+
+
+def open_segment(keys: IndexKeys, name: str, data: bytes) -> Iterator[tuple[bytes, Location]]:
+    """Return the chunks that a segment knows.
+
+    Raises:
+        IntegrityError: It was altered, moved or made by someone else.
+    """
+    object_id = names.check(name, data).id
+    frames.check_header(ObjectKind.INDEX, data, name)
+    bound_to = frames.context(ObjectKind.INDEX, keys.vault, object_id)
+    body = frames.open_sealed(keys.records, bound_to, data[frames.HEADER_SIZE :], name)
+    segment = frames.decode(frames.decompress(body, name), _Segment, name)
+    if segment.vault != keys.vault or len(segment.rows) % ROW.itemsize:
+        raise IntegrityError("An index holds something else", detail=name)
+    rows = np.frombuffer(segment.rows, ROW)
+    if rows.size and int(rows["pack"].max()) >= len(segment.packs):
+        raise IntegrityError("An index names a pack that it does not list", detail=name)
+    return _locations(rows, segment.packs)
+
+
+def _locations(rows: NDArray[np.void], packs: list[PackRecord]) -> Iterator[tuple[bytes, Location]]:
+    ids = rows["id"].tobytes()
+    columns = [rows[name].tolist() for name in ("pack", "position", "offset", "sealed", "size", "encoding")]
+    for number, (pack, *place) in enumerate(zip(*columns, strict=True)):
+        yield ids[32 * number : 32 * number + 32], Location(packs[pack], *place)

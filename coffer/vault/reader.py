@@ -1,0 +1,259 @@
+"""The vault as the holder of an identity sees it: everything opens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coffer.errors import IntegrityError, NotThere
+from coffer.keys import Identity
+from coffer.vault import configuration as configurations
+from coffer.vault import extents, key_objects, restoring, tree_reading, wal
+from coffer.vault.capture import EntryType, Fact, StoredEntry
+from coffer.vault.catalogue import Catalogue, Known
+from coffer.vault.chunk_reader import ChunkReader
+from coffer.vault.chunks import ChunkNumbers
+from coffer.vault.configuration import Configuration
+from coffer.vault.index_keys import IndexKeys
+from coffer.vault.known_heads import KnownHeads
+from coffer.vault.packs import RunKey
+from coffer.vault.points import Manifest, Point, SourceRecord
+from coffer.vault.restoring import RestoreSummary
+from coffer.vault.store_set import StoreSet
+from coffer.vault.stores.protocol import Store
+from coffer.vault.trees import TreeEntry
+from coffer.vault.verification import VerifyReport, verify_points
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+
+@dataclass(frozen=True)
+class ReaderAccess:
+    """What verification needs of a reader."""
+
+    stores: StoreSet
+    configuration: Configuration
+    keys: IndexKeys
+    catalogue: Catalogue
+    run_key: Callable[[bytes], RunKey]
+    wal_run_key: Callable[[bytes], RunKey]
+
+
+class VaultReader:
+    """Reads points back.
+
+    Attributes:
+        root_is_pinned: Whether the root's fingerprint was known before; if not, compare `root` with the recovery kit.
+    """
+
+    def __init__(
+        self, stores: StoreSet, identity: Identity, configuration: Configuration, heads: KnownHeads, pinned: bool
+    ) -> None:
+        self.root_is_pinned = pinned
+        self._stores = stores
+        self._identity = identity
+        self._configuration = configuration
+        self._heads = heads
+        index_key = key_objects.unwrap(stores, configuration, key_objects.INDEX, configuration.vault, identity)
+        self._keys = IndexKeys.derive(configuration.vault, index_key)
+        self._catalogue = Catalogue(stores, configuration, self._keys)
+        self._run_keys: dict[bytes, RunKey] = {}
+
+    @classmethod
+    def open(cls, stores: Sequence[Store], identity: Identity, *, root: str | None = None) -> VaultReader:
+        """Open a vault for reading.
+
+        Args:
+            stores: Its stores, in order of preference.
+            identity: Who reads.
+            root: Fingerprint of the root key to believe, as the recovery kit has it; else the one pinned in FILE.pub.
+
+        Raises:
+            NoVault: There is none.
+            WrongKey: The identity is no recipient.
+            IntegrityError: It is not the pinned one, or was set back.
+            Unreachable: No store answers.
+        """
+        together = StoreSet(stores)
+        configuration = configurations.load(together, root=root)
+        vault = configuration.vault.hex()
+        pinned = root or identity.recipient.vaults.get(vault)
+        if identity.recipient.vaults and pinned is None:
+            raise IntegrityError("The vault is not one that was pinned", detail=vault)
+        heads = KnownHeads(identity.path, vault)
+        configuration = configurations.load(together, root=pinned, least=heads.configuration, vault=vault)
+        return cls(together, identity, configuration, heads, pinned is not None)
+
+    @property
+    def vault(self) -> str:
+        """The vault's id, 32 hex digits."""
+        return self._configuration.vault.hex()
+
+    @property
+    def root(self) -> str:
+        """Fingerprint of the root key."""
+        return self._configuration.fingerprint
+
+    @property
+    def notes(self) -> list[str]:
+        """What went wrong with which store although the answer was found in another."""
+        return list(self._stores.notes)
+
+    def points(self, service: str | None = None) -> list[Point]:
+        """Return the points, oldest first.
+
+        Raises:
+            IntegrityError: A manifest is not genuine, or a point that was known is gone.
+            Unreachable: No store answers.
+        """
+        known = self._catalogue.all()
+        self._heads.check(known)
+        self._heads.remember(known, self._configuration.number)
+        return [each.point for each in known if service is None or each.point.service == service]
+
+    def point(self, name: str, service: str | None = None) -> Point:
+        """Return a point by name, or the newest for `latest`.
+
+        Raises:
+            NotThere: There is none.
+        """
+        self.points()
+        return self._catalogue.find(name, service).point
+
+    def facts(self, point: Point, source: str) -> Mapping[str, Fact]:
+        """Return what a source remembered; raises as `entries` does."""
+        return self._source(point, source)[1].facts
+
+    def entries(self, point: Point, source: str) -> Iterator[StoredEntry]:
+        """Return a source's entries in order of path.
+
+        Raises:
+            NotThere: The point has no such source.
+            IntegrityError: A subtree is missing or not genuine.
+        """
+        record = self._source(point, source)[1]
+        for entry in tree_reading.read_entries(self._stores, self._keys, record, ChunkNumbers()):
+            yield entry.stored()
+
+    def read_file(self, point: Point, source: str, path: bytes) -> bytes:
+        """Return a file's content, proven; for small ones, it is held in memory.
+
+        Raises:
+            NotThere: The point has no such file.
+            IntegrityError: A part of it is missing or not genuine.
+        """
+        manifest, record = self._source(point, source)
+        numbers = ChunkNumbers()
+        for entry in tree_reading.read_entries(self._stores, self._keys, record, numbers):
+            if entry.path == path and entry.stored().type is EntryType.FILE:
+                return self._content(entry, numbers, self._chunk_reader(manifest))
+        raise NotThere("The point has no such file", detail=f"{path!r} in {source} of {point.name}")
+
+    def restore(
+        self,
+        point: Point,
+        source: str,
+        destination: Path,
+        *,
+        include: Callable[[bytes], bool] | None = None,
+        last: Sequence[bytes] = (),
+        progress: Progress | None = None,
+    ) -> RestoreSummary:
+        """Write a source's tree into an empty folder; every byte is proven before it is written.
+
+        Args:
+            point: What to restore.
+            source: Its source.
+            destination: A folder that is empty or does not exist.
+            include: Tells which paths to restore; all without it.
+            last: Paths that get their name when all else is durable.
+            progress: Called with bytes done and bytes in all.
+
+        Raises:
+            UnsafeTarget: The folder is not empty, or is none.
+            IntegrityError: Something is missing or not genuine in every store; the target is then incomplete.
+            NotThere: The point has no such source.
+            StoreFull: The disk is full.
+        """
+        manifest, record = self._source(point, source)
+        numbers = ChunkNumbers()
+        entries = tree_reading.read_entries(self._stores, self._keys, record, numbers)
+        chosen = [entry for entry in entries if include is None or include(entry.path)]
+        job = restoring.Restore(
+            self._keys, self._chunk_reader(manifest), numbers, destination, frozenset(last), progress
+        )
+        summary = job.run(chosen)
+        return restoring.with_notes(summary, self.notes)
+
+    def get_wal(self, cluster: str, segment: str) -> bytes:
+        """Return a WAL file as it was put.
+
+        Raises:
+            NotThere: Every store says that it is absent.
+            Unreachable: No store has it, and one did not answer.
+            IntegrityError: It is not genuine, or two different ones bear the name.
+        """
+        return wal.get(self._stores, self._keys, self._configuration, self._wal_run_key, cluster, segment)
+
+    def wal_names(self, cluster: str, *, every_store: bool = False) -> list[str]:
+        """Return the names of a cluster's WAL, in any store, sorted.
+
+        Raises:
+            Unreachable: No store answered, or not every one where that was asked for.
+        """
+        return wal.segments(self._stores, cluster, every_store=every_store)
+
+    def verify(self, points: Sequence[Point] | None = None, progress: Progress | None = None) -> VerifyReport:
+        """Read back, decrypt and hash everything that points need, in every store, and all WAL.
+
+        Args:
+            points: Which points; all without it.
+            progress: Called with bytes done and bytes in all.
+        """
+        return verify_points(self, points, progress)
+
+    def access(self) -> ReaderAccess:
+        """Return the parts of this reader for the vault's own rooms: verification."""
+        return ReaderAccess(
+            self._stores, self._configuration, self._keys, self._catalogue, self._run_key, self._wal_run_key
+        )
+
+    def _source(self, point: Point, source: str) -> tuple[Manifest, SourceRecord]:
+        manifest = self._known(point).manifest
+        record = manifest.source(source)
+        if record is None:
+            there = ", ".join(each.name for each in manifest.sources)
+            raise NotThere(f"The point has no source {source}", detail=f"{point.name} has {there}")
+        return manifest, record
+
+    def _known(self, point: Point) -> Known:
+        return self._catalogue.find(point.name, point.service)
+
+    def _chunk_reader(self, manifest: Manifest) -> ChunkReader:
+        locations = tree_reading.read_locations(self._stores, self._keys, manifest)
+        return ChunkReader(self._stores, self._keys, locations, self._run_key)
+
+    def _content(self, entry: TreeEntry, numbers: ChunkNumbers, chunks: ChunkReader) -> bytes:
+        parts = []
+        for chunk, offset, length in extents.from_bytes(entry.extents).tolist():
+            content = (
+                bytes(length) if chunk == extents.HOLE else chunks.read(numbers.id(chunk))[offset : offset + length]
+            )
+            parts.append(content)
+        whole = b"".join(parts)
+        restoring.check_file(self._keys, entry, whole)
+        return whole
+
+    def _run_key(self, run: bytes) -> RunKey:
+        return self._unwrap(key_objects.RUN, run)
+
+    def _wal_run_key(self, run: bytes) -> RunKey:
+        return self._unwrap(key_objects.WAL, run)
+
+    def _unwrap(self, purpose: str, run: bytes) -> RunKey:
+        if run not in self._run_keys:
+            key = key_objects.unwrap(self._stores, self._configuration, purpose, run, self._identity)
+            self._run_keys[run] = RunKey(self._configuration.vault, run, key)
+        return self._run_keys[run]

@@ -1,0 +1,42 @@
+"""A run of a writer: its key lives in memory; the vault keeps it wrapped to the recipients."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+
+from coffer.keys import WriterCredentials, sealing
+from coffer.vault import key_objects, names
+from coffer.vault.configuration import Configuration
+from coffer.vault.packs import RunKey
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's key, and the object that holds it for those who may read.
+
+    Attributes:
+        key: The run key.
+        name: Name of the key object.
+        data: Its bytes.
+        signing_key: Of the writer whose run it is.
+    """
+
+    key: RunKey
+    name: str
+    data: bytes
+    signing_key: bytes = field(repr=False)
+
+    @property
+    def commitment(self) -> bytes:
+        """What the run key is recognised by."""
+        return key_objects.commitment(self.key.key)
+
+    @classmethod
+    def begin(cls, configuration: Configuration, credentials: WriterCredentials, purpose: str = key_objects.RUN) -> Run:
+        """Make a run key and wrap it to every recipient of the vault."""
+        run = RunKey(configuration.vault, names.new_id(), secrets.token_bytes(sealing.KEY_SIZE))
+        name, data = key_objects.wrap(
+            run.vault, purpose, run.id, run.key, configuration.recipients, credentials.signing_key
+        )
+        return cls(run, name, data, credentials.signing_key)

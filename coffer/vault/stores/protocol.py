@@ -1,0 +1,78 @@
+"""What a vault needs of a place that keeps objects, and the four ways in which it may say no."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object as a store knows it.
+
+    Attributes:
+        name: Its name, `/`-separated, relative to the vault.
+        size: Bytes.
+        modified: When the store says it was written, by the store's clock.
+    """
+
+    name: str
+    size: int
+    modified: datetime
+
+
+class Store(Protocol):
+    """Objects by name, each written once.
+
+    Every method may raise `Unreachable` (no answer: says nothing about presence) and `NotAllowed`.
+    """
+
+    @property
+    def url(self) -> str:
+        """Address without secrets, for people and logs."""
+        ...
+
+    def put(self, name: str, data: Buffer) -> None:
+        """Write an object durably; the same bytes again are fine.
+
+        Raises:
+            IntegrityError: Other bytes stand under that name.
+            StoreFull: No room; nothing is left behind.
+        """
+        ...
+
+    def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Read an object or a part of it; fewer bytes come back only where it ends.
+
+        Raises:
+            NotThere: It is proven to be absent.
+        """
+        ...
+
+    def head(self, name: str) -> ObjectInfo:
+        """Look at an object without reading it.
+
+        Raises:
+            NotThere: It is proven to be absent.
+        """
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Walk the objects whose names begin with a prefix, in order of name."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove an object; an absent one is fine.
+
+        Raises:
+            RefusedByPolicy: A lock holds it.
+        """
+        ...
+
+    def older(self, name: str) -> Iterator[bytes]:
+        """Read what else was ever kept under a name: overwritten or delete-marked versions."""
+        ...

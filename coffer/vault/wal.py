@@ -1,0 +1,236 @@
+"""WAL in the vault: `wal/CLUSTER/SEGMENT/ID-SHA256`.
+
+A writer cannot read a segment back, but it can tell whether the same bytes are there: the header, sealed with the
+index key, holds a keyed BLAKE3 of the content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from coffer.errors import CofferError, IntegrityError, NotInEveryStore, NotThere, UsageError
+from coffer.keys import sealing
+from coffer.vault import chunks, frames, names
+from coffer.vault.capture import Fact
+from coffer.vault.configuration import Configuration
+from coffer.vault.frames import ObjectKind
+from coffer.vault.index_keys import IndexKeys
+from coffer.vault.packs import RunKey, nonce
+from coffer.vault.runs import Run
+from coffer.vault.store_set import StoreSet, gravest
+from coffer.vault.stores.protocol import Store
+
+_SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial-[0-9]+|\.[0-9A-F]{8}\.backup)?|[0-9A-F]{8}\.history")
+_LARGEST = 1 << 30
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True):
+    vault: bytes
+    cluster: str
+    segment: str
+    identity: bytes
+    size: int
+    encoding: int
+    run: bytes
+    wrapped_key: bytes
+    content_sha256: bytes
+    written_ns: int
+    facts: dict[str, Any]
+
+
+def put(
+    stores: StoreSet,
+    keys: IndexKeys,
+    configuration: Configuration,
+    run: Run,
+    cluster: str,
+    segment: str,
+    data: bytes,
+    facts: Mapping[str, Fact],
+) -> None:
+    """Put a segment into every store that lacks it; see `VaultWriter.put_wal`."""
+    place = _place(cluster, segment)
+    failures: dict[str, CofferError] = {}
+    sealed: tuple[str, bytes] | None = None
+    identity = keys.chunk_id(data)
+    for store in stores.stores:
+        try:
+            if _has_same(store, keys, configuration, place, identity):
+                continue
+            sealed = sealed or _seal(keys, run, cluster, segment, data, dict(facts), identity)
+            store.put(run.name, run.data)
+            store.put(*sealed)
+        except IntegrityError:
+            raise
+        except CofferError as error:
+            failures[store.url] = error
+    if len(failures) == len(stores.stores):
+        raise gravest(list(failures.values()))
+    if failures:
+        raise NotInEveryStore(
+            f"WAL {segment} is not in every store",
+            detail="; ".join(f"{url}: {error}" for url, error in failures.items()),
+            resolution="Push it again",
+        )
+
+
+def get(
+    stores: StoreSet,
+    keys: IndexKeys,
+    configuration: Configuration,
+    run_key: Callable[[bytes], RunKey],
+    cluster: str,
+    segment: str,
+) -> bytes:
+    """Return a segment; see `VaultReader.get_wal`."""
+    found = stores.where(f"{_place(cluster, segment)}/")
+    if not found:
+        stores.where(f"{_place(cluster, segment)}/", every_store=True)
+        raise NotThere(f"There is no WAL {segment}", detail=f"of {cluster} in {stores.describe()}")
+    contents = {content(stores.read(name), name, keys, configuration, run_key) for name in found}
+    if len(contents) != 1:
+        raise IntegrityError("Two different segments bear the same name", detail=", ".join(found))
+    return contents.pop()
+
+
+def content(
+    data: bytes, name: str, keys: IndexKeys, configuration: Configuration, run_key: Callable[[bytes], RunKey]
+) -> bytes:
+    """Open a WAL object.
+
+    Raises:
+        IntegrityError: It was forged, altered or moved.
+    """
+    header, sealed = _open_header(data, name, keys, configuration)
+    object_id = names.check(name, data).id
+    if hashlib.sha256(sealed).digest() != header.content_sha256:
+        raise IntegrityError("A WAL segment is not what was written", detail=name)
+    key = run_key(header.run).unwrap(object_id, header.wrapped_key, name)
+    bound_to = _bound(keys.vault, object_id, header.cluster, header.segment)
+    try:
+        plain = chunks.decompress(header.encoding, sealing.open_sealed(key, nonce(0), sealed, bound_to), header.size)
+    except ValueError as error:
+        raise IntegrityError("A WAL segment does not open", detail=f"{name}: {error}") from error
+    if keys.chunk_id(plain) != header.identity:
+        raise IntegrityError("A WAL segment is not the one that was named", detail=name)
+    return plain
+
+
+def segments(stores: StoreSet, cluster: str, *, every_store: bool) -> list[str]:
+    """Return the names of a cluster's WAL, sorted."""
+    names.check_word(cluster, "cluster")
+    found = stores.names(f"{names.WAL}/{cluster}/", every_store=every_store)
+    return sorted({name.split("/")[2] for name in found})
+
+
+def presence(stores: StoreSet, configuration: Configuration, cluster: str, segment: str) -> dict[str, bool]:
+    """Tell for each store that answers whether a genuine copy of a segment reads back from it."""
+    place = _place(cluster, segment)
+    present: dict[str, bool] = {}
+    failures: list[CofferError] = []
+    for store in stores.stores:
+        try:
+            present[store.url] = _reads_back(store, configuration, place)
+        except CofferError as error:
+            failures.append(error)
+            stores.note(f"{store.url}: {error}")
+    if not present:
+        raise gravest(failures)
+    return present
+
+
+def facts(
+    stores: StoreSet, keys: IndexKeys, configuration: Configuration, cluster: str, segment: str
+) -> Mapping[str, Fact]:
+    """Return what was remembered beside a segment."""
+    found = stores.names(f"{_place(cluster, segment)}/")
+    if not found:
+        raise NotThere(f"There is no WAL {segment}", detail=f"of {cluster} in {stores.describe()}")
+    header, _ = _open_header(stores.read(found[0]), found[0], keys, configuration)
+    return header.facts
+
+
+def _has_same(store: Store, keys: IndexKeys, configuration: Configuration, place: str, identity: bytes) -> bool:
+    found = [info.name for info in store.list(f"{place}/")]
+    for name in found:
+        header, _ = _open_header(store.get(name), name, keys, configuration)
+        if header.identity != identity:
+            raise IntegrityError("Other bytes are there under that name", detail=f"{place} in {store.url}")
+    return bool(found)
+
+
+def _reads_back(store: Store, configuration: Configuration, place: str) -> bool:
+    for info in store.list(f"{place}/"):
+        data = store.get(info.name)
+        names.check(info.name, data)
+        _signed_part(data, info.name, configuration)
+        return True
+    return False
+
+
+def _seal(
+    keys: IndexKeys, run: Run, cluster: str, segment: str, data: bytes, facts: dict[str, Any], identity: bytes
+) -> tuple[str, bytes]:
+    if len(data) > _LARGEST:
+        raise UsageError("A WAL file has at most 1 GiB", detail=segment)
+    object_id, key = names.new_id(), secrets.token_bytes(sealing.KEY_SIZE)
+    encoding, packed = chunks.compress(data)
+    sealed = sealing.seal(key, nonce(0), packed, _bound(keys.vault, object_id, cluster, segment))
+    header = _Header(
+        vault=keys.vault,
+        cluster=cluster,
+        segment=segment,
+        identity=identity,
+        size=len(data),
+        encoding=encoding,
+        run=run.key.id,
+        wrapped_key=run.key.wrap(object_id, key),
+        content_sha256=hashlib.sha256(sealed).digest(),
+        written_ns=time.time_ns(),
+        facts=facts,
+    )
+    body = frames.seal(keys.wal, frames.context(ObjectKind.WAL, keys.vault, object_id), frames.encode(header))
+    signed = frames.sign(ObjectKind.WAL, keys.vault, object_id, run.signing_key, len(body).to_bytes(4, "big") + body)
+    whole = signed + sealed
+    return names.name_of(_place(cluster, segment), object_id, whole), whole
+
+
+def _signed_part(data: bytes, name: str, configuration: Configuration) -> bytes:
+    frames.check_header(ObjectKind.WAL, data, name)
+    writer = configuration.writer(frames.signer_of(data))
+    if writer is None:
+        raise IntegrityError("No writer of this vault signed it", detail=name)
+    end = frames.SIGNED_SIZE + 4 + int.from_bytes(data[frames.SIGNED_SIZE : frames.SIGNED_SIZE + 4], "big")
+    object_id = names.ObjectName.parse(name).id
+    return frames.open_signed(ObjectKind.WAL, configuration.vault, object_id, writer.public, data[:end], name)[4:]
+
+
+def _open_header(data: bytes, name: str, keys: IndexKeys, configuration: Configuration) -> tuple[_Header, bytes]:
+    body = _signed_part(data, name, configuration)
+    object_name = names.ObjectName.parse(name)
+    plain = frames.open_sealed(keys.wal, frames.context(ObjectKind.WAL, keys.vault, object_name.id), body, name)
+    header = frames.decode(plain, _Header, name)
+    writer = configuration.writer(frames.signer_of(data))
+    if writer is not None and writer.revoked_ns and header.written_ns >= writer.revoked_ns:
+        raise IntegrityError("A revoked writer signed it", detail=f"{name}, by {writer.name}")
+    if header.vault != keys.vault or _place(header.cluster, header.segment) != object_name.prefix:
+        raise IntegrityError("A WAL segment stands in another's place", detail=name)
+    return header, data[frames.SIGNED_SIZE + 4 + len(body) :]
+
+
+def _place(cluster: str, segment: str) -> str:
+    names.check_word(cluster, "cluster")
+    if not _SEGMENT.fullmatch(segment):
+        raise UsageError("That is no name of a WAL file", detail=segment)
+    return f"{names.WAL}/{cluster}/{segment}"
+
+
+def _bound(vault: bytes, object_id: bytes, cluster: str, segment: str) -> bytes:
+    return frames.context(ObjectKind.WAL, vault, object_id, f"{cluster}/{segment}".encode())

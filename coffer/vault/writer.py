@@ -1,0 +1,180 @@
+"""The vault as a writer sees it: takes points and WAL, reads names and facts, opens no content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from coffer.errors import RefusedByPolicy
+from coffer.keys import WriterCredentials
+from coffer.vault import configuration as configurations
+from coffer.vault import key_objects, names, wal
+from coffer.vault.capture import Fact, Kind
+from coffer.vault.catalogue import Catalogue, Known
+from coffer.vault.configuration import Configuration
+from coffer.vault.index_keys import IndexKeys
+from coffer.vault.known_heads import KnownHeads
+from coffer.vault.point_builder import PointBuilder, PointRequest, WriterAccess
+from coffer.vault.points import Point
+from coffer.vault.runs import Run
+from coffer.vault.store_set import StoreSet
+from coffer.vault.stores.protocol import Store
+
+_SKEW_SECONDS = 300
+
+
+class VaultWriter:
+    """Takes recovery points.
+
+    `open` checks the vault against what the credentials pin; nothing is written until a point or WAL is.
+    """
+
+    def __init__(
+        self,
+        stores: StoreSet,
+        credentials: WriterCredentials,
+        configuration: Configuration,
+        heads: KnownHeads,
+    ) -> None:
+        self._stores = stores
+        self._credentials = credentials
+        self._configuration = configuration
+        self._heads = heads
+        self._keys = IndexKeys.derive(configuration.vault, credentials.index_key)
+        self._catalogue = Catalogue(stores, configuration, self._keys)
+        self._wal_run: Run | None = None
+
+    @classmethod
+    def open(cls, stores: Sequence[Store], credentials: WriterCredentials) -> VaultWriter:
+        """Open a vault for writing.
+
+        Raises:
+            NoVault: There is none.
+            IntegrityError: It is another one, it was set back, or a store holds another vault.
+            RefusedByPolicy: This writer was revoked.
+            Unreachable: No store answers.
+        """
+        together = StoreSet(stores)
+        heads = KnownHeads(credentials.path, credentials.vault)
+        configuration = configurations.load(
+            together,
+            root=credentials.root,
+            least=max(credentials.configuration, heads.configuration),
+            vault=credentials.vault,
+        )
+        record = configuration.writer(credentials.id)
+        if record is None or record.revoked_ns:
+            raise RefusedByPolicy("This writer may not write into the vault", detail=credentials.name)
+        return cls(together, credentials, configuration, heads)
+
+    @property
+    def vault(self) -> str:
+        """The vault's id, 32 hex digits."""
+        return self._configuration.vault.hex()
+
+    @property
+    def notes(self) -> list[str]:
+        """What went wrong with which store although the work went on."""
+        return list(self._stores.notes)
+
+    def points(self, service: str | None = None) -> list[Point]:
+        """Return the points, oldest first.
+
+        Raises:
+            IntegrityError: A manifest is not genuine, or a point that was known is gone.
+            Unreachable: No store answers.
+        """
+        return [each.point for each in self._known(service)]
+
+    def latest(self, service: str) -> Point | None:
+        """Return a service's newest point."""
+        mine = self.points(service)
+        return mine[-1] if mine else None
+
+    def begin_point(
+        self,
+        *,
+        service: str,
+        kind: Kind,
+        started: datetime,
+        point_id_seed: str | None = None,
+        parent: str | None = "latest",
+    ) -> PointBuilder:
+        """Begin a point; nothing of it exists before `commit`.
+
+        Args:
+            service: Whose point it is.
+            kind: FULL compares with nothing, DIFFERENTIAL with the newest full point, INCREMENTAL with `parent`.
+            started: When the capture begins; aware.
+            point_id_seed: What the point's id derives from; a repeated request finds its point committed.
+            parent: Name of a point, `latest`, or None.
+
+        Raises:
+            RefusedByPolicy: The clock runs behind the newest point's.
+            NotThere: There is no such parent.
+        """
+        names.check_word(service, "service")
+        known = self._known(service)
+        newest = known[-1] if known else None
+        if newest and (newest.point.started - started).total_seconds() > _SKEW_SECONDS:
+            raise RefusedByPolicy(
+                "The clock runs behind",
+                detail=f"it is {started.isoformat()}, the newest point began {newest.point.started.isoformat()}",
+                resolution="Set the clock",
+            )
+        request = PointRequest(service, kind, started, point_id_seed)
+        access = WriterAccess(
+            self._stores, self._credentials, self._configuration, self._keys, self._catalogue, self._heads
+        )
+        return PointBuilder(access, request, known, self._choose_parent(known, kind, parent))
+
+    def put_wal(self, cluster: str, segment: str, data: bytes, *, facts: Mapping[str, Fact] | None = None) -> None:
+        """Put one WAL segment, partial segment, backup history or timeline history file into every store.
+
+        Raises:
+            IntegrityError: Other bytes are there under that name.
+            NotInEveryStore: Some stores have it; the same call again completes the others.
+        """
+        if self._wal_run is None:
+            self._wal_run = Run.begin(self._configuration, self._credentials, key_objects.WAL)
+        wal.put(self._stores, self._keys, self._configuration, self._wal_run, cluster, segment, data, facts or {})
+
+    def wal_names(self, cluster: str, *, every_store: bool = False) -> list[str]:
+        """Return the names of a cluster's WAL, in any store, sorted.
+
+        Raises:
+            Unreachable: No store answered, or not every one where that was asked for.
+        """
+        return wal.segments(self._stores, cluster, every_store=every_store)
+
+    def has_wal(self, cluster: str, segment: str) -> dict[str, bool]:
+        """Tell, for each store that answers, whether it holds a segment: read back and compared with its name.
+
+        Raises:
+            Unreachable: No store answers.
+        """
+        return wal.presence(self._stores, self._configuration, cluster, segment)
+
+    def wal_facts(self, cluster: str, segment: str) -> Mapping[str, Fact]:
+        """Return what was remembered beside a segment.
+
+        Raises:
+            NotThere: No store has it.
+        """
+        return wal.facts(self._stores, self._keys, self._configuration, cluster, segment)
+
+    def _known(self, service: str | None = None) -> list[Known]:
+        known = self._catalogue.all()
+        self._heads.check(known)
+        self._heads.remember(known, self._configuration.number)
+        return [each for each in known if service is None or each.point.service == service]
+
+    def _choose_parent(self, known: list[Known], kind: Kind, parent: str | None) -> Known | None:
+        if kind is Kind.FULL or parent is None or not known:
+            return None
+        if kind is Kind.DIFFERENTIAL:
+            full = [each for each in known if each.point.kind is Kind.FULL]
+            return full[-1] if full else None
+        if parent == "latest":
+            return known[-1]
+        return self._catalogue.find(parent, known[-1].point.service)
