@@ -35,15 +35,8 @@ def of_stack(stack: Mapping[str, Any]) -> Iterator[tuple[str, Block]]:
     profiles = {profile: name for profile, name, _ in _writers(stack["stores"])}
     yield from _aws(Path(stack["aws_credentials_file"]), stack["stores"])
     for name in stack["environments"]:
-        yield (
-            name,
-            Vault(
-                stores=stack["stores"],
-                writer_file=stack["vault"]["writer_file"],
-                aws_credentials=profiles,
-                aws_credentials_file=stack["aws_credentials_file"],
-            ),
-        )
+        # Keys from blocks, not from the stack's file: that one holds the profiles too that may delete.
+        yield name, Vault(stores=stack["stores"], writer_file=stack["vault"]["writer_file"], aws_credentials=profiles)
 
 
 def _of_environment(name: str, environment: Mapping[str, Any], docker: str) -> Iterator[tuple[str, Block]]:

@@ -5,7 +5,7 @@ The flows run in Prefect; these commands speak to its API (coffer/prefect_api) a
 
 import click
 
-from coffer.commands.release import approvals, runs
+from coffer.commands.release import approvals, planning, runs
 
 
 @click.group()
@@ -13,7 +13,7 @@ def release() -> None:
     """Release a service, approve, go back."""
 
 
-for command in (runs.run, runs.status, runs.rollback, runs.resume):
+for command in (planning.plan, runs.run, runs.status, runs.rollback, runs.resume):
     release.add_command(command)
 for command in (approvals.approve, approvals.reject, approvals.approver_key):
     release.add_command(command)
