@@ -7,7 +7,7 @@ changes next.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class CofferError(Exception):
@@ -168,7 +168,13 @@ class Rejected(ApprovalError):
 
 
 class NotInEveryStore(CofferError):
-    """The point is committed, but at least one store does not have it yet."""
+    """The point is committed, but at least one store does not have it yet.
+
+    Attributes:
+        point: The committed point; its class is the vault's, which no room below it may know.
+    """
+
+    point: Any = None
 
     category = "not-in-every-store"
     exit_code = 19

@@ -11,7 +11,6 @@ from coffer.release.observed import ObservedService
 from coffer.release.plan import RecoveryPoint, ReleasePlan, RollbackProof
 from coffer.release.planner import PlanFacts, plan_release
 from coffer.release.rollback import plan_rollback
-from coffer.targets.docker_host import DockerHost
 from coffer.targets.registry import Registry, address_of
 from tasks import artifacts, hosts
 from tasks.evidence import Evidence
@@ -66,7 +65,7 @@ def rollback(environment: str, release_id: str, requester: str, reason: str) -> 
         RefusedByPolicy: There is nothing to go back to.
     """
     settings = environments.load(environment)
-    target: DockerHost = open_target(settings)
+    target = open_target(settings)
     service = facts.service_spec(settings)
     plan = plan_rollback(
         target.observe(service),

@@ -58,9 +58,8 @@ def take(environment: str, kind: str, moment: str) -> TakenPoint:
     try:
         point = take_point(settings, kind, facts={"moment": moment}, request=request, report=logger.info)
     except NotInEveryStore as error:
-        missing = str(error)
+        missing, point = str(error), error.point
         logger.warning(missing)
-        point = take_point(settings, kind, facts={"moment": moment}, request=request, report=logger.info)
     taken = _summary(point, missing)
     artifacts.table(
         f"recovery-point-{moment}",

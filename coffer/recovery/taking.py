@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from coffer.environments import Environment
@@ -10,52 +10,51 @@ from coffer.recovery.access import open_sources, open_writer
 from coffer.sources.postgres import PostgresSource
 from coffer.vault.capture import Fact, Kind
 from coffer.vault.points import Point
+from coffer.vault.writer import VaultWriter
+
+Report = Callable[[str], None]
 
 
 def take_point(
     environment: Environment,
     kind: str,
     *,
-    facts: dict[str, Fact],
-    request: str = "",
-    report: Callable[[str], None] = lambda _line: None,
+    facts: Mapping[str, Fact],
+    request: str | None = None,
+    report: Report = lambda _line: None,
 ) -> Point:
     """Capture every source, prove its WAL, and commit.
 
     Args:
         environment: Whose service.
         kind: `full`, `incremental`, `differential`, or `auto` (incremental where an earlier point is, else full).
-        facts: What the point remembers: the digests that run, who asked.
+        facts: What the point remembers: why it was taken, what ran then.
         request: Id of the request; the same one finds the point it already made.
         report: Called with a line as each source is done.
 
     Raises:
-        NotInEveryStore: Committed, but a store was away.
+        NotInEveryStore: Committed, but a store was away; the point is the error's `point`.
         CofferError: Whatever stopped it; nothing was committed then.
     """
-    writer = open_writer(environment)
-    service = environment.service.name
-    if request and (made := _made_by(writer.points(), service, request)):
-        report(f"point {made.name} was already taken for this request")
-        return made
-    wanted = _kind(kind, writer.latest(service) is not None)
+    writer, service = open_writer(environment), environment.service.name
+    wanted = _kind(kind, writer, service)
     sources = open_sources(environment)
-    with writer.begin_point(service=service, kind=wanted, started=datetime.now(UTC)) as builder:
+    started = datetime.now(UTC)
+    with writer.begin_point(service=service, kind=wanted, started=started, point_id_seed=request) as builder:
+        if builder.existing is not None:
+            report(f"point {builder.existing.name} was already taken for this request")
+            return builder.existing
         for source in sources:
-            summary = builder.capture(source)
-            report(f"{source.name}: {summary}")
+            done = builder.capture(source)
+            report(f"{done.name}: {done.done}, {done.files} files, {done.size} bytes, {done.seconds:.1f} s")
             if isinstance(source, PostgresSource):
-                source.prove_wal(writer, summary.facts)
+                source.prove_wal(writer, done.facts)
+                report(f"{done.name}: every segment it needs is in the vault")
         order: list[Fact] = [source.name for source in sources]
-        return builder.commit({**facts, "environment": environment.name, "order": order, "request": request})
+        return builder.commit({**facts, "environment": environment.name, "order": order})
 
 
-def _kind(kind: str, has_parent: bool) -> Kind:
+def _kind(kind: str, writer: VaultWriter, service: str) -> Kind:
     if kind == "auto":
-        return Kind.INCREMENTAL if has_parent else Kind.FULL
+        return Kind.INCREMENTAL if writer.latest(service) else Kind.FULL
     return Kind(kind)
-
-
-def _made_by(points: list[Point], service: str, request: str) -> Point | None:
-    mine = [point for point in points if point.service == service and point.facts.get("request") == request]
-    return mine[-1] if mine else None
