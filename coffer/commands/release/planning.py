@@ -15,8 +15,6 @@ from coffer.release.images import ImageReference
 from coffer.release.observed import ObservedService
 from coffer.release.plan import ReleasePlan
 from coffer.release.planner import PlanFacts, plan_release
-from coffer.release.service import ServiceSpec
-
 
 if TYPE_CHECKING:
     from coffer.targets.docker_host.host import DockerHost
@@ -72,8 +70,8 @@ def _target(environment: Environment) -> DockerHost:
     return DockerHost(settings, secrets=_no_secrets)
 
 
-def _no_secrets(service: ServiceSpec) -> dict[str, str]:
-    raise AssertionError(f"a plan starts no container of {service.name}, so nothing may ask for secrets")
+def _no_secrets(reference: str) -> str:
+    raise AssertionError(f"a plan starts no container, so nothing may ask for {reference}")
 
 
 def _table(
