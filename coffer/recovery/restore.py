@@ -10,6 +10,7 @@ from pathlib import Path
 from coffer.errors import IntegrityError, NotThere, UnsafeTarget
 from coffer.recovery.target import RestoreTarget
 from coffer.sources.postgres.programs import own
+from coffer.sources.postgres.wal_archive import WalReader
 from coffer.sources.postgres.wal_proof import needed_names
 from coffer.vault.capture import Fact
 from coffer.vault.points import Point
@@ -54,6 +55,7 @@ def restore_postgres(
     tablespaces: Path | None = None,
     settings: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    wal: WalReader | None = None,
 ) -> RestoredCluster:
     """Restore a cluster; starting PostgreSQL on it replays the log and promotes at the target.
 
@@ -68,6 +70,7 @@ def restore_postgres(
         tablespaces: Folder for the tablespaces, each under its OID. Default: `NAME.tablespaces` beside the folder.
         settings: More recovery settings, for instance `recovery_target_inclusive`.
         progress: Called with bytes done and bytes in all.
+        wal: Where the log is, if not in the same vault.
 
     Raises:
         UsageError: The target lies before the point's end.
@@ -76,7 +79,7 @@ def restore_postgres(
     """
     facts = reader.facts(point, source)
     target.check(facts)
-    check_wal(reader, facts)
+    check_wal(wal or reader, facts)
     outside = tablespaces or destination.with_name(destination.name + ".tablespaces")
     moved = facts.get("tablespaces")
     names = sorted(moved) if isinstance(moved, dict) else []
@@ -101,14 +104,14 @@ def restore_postgres(
     return RestoredCluster(destination, point, facts, target, summary)
 
 
-def check_wal(reader: VaultReader, facts: Mapping[str, Fact]) -> None:
+def check_wal(wal: WalReader, facts: Mapping[str, Fact]) -> None:
     """Make sure that the log without which the point cannot become consistent is there.
 
     Raises:
         IntegrityError: Some of it is not; it is named.
     """
     cluster = str(facts["cluster"])
-    present = set(reader.wal_names(cluster))
+    present = set(wal.wal_names(cluster))
     missing = [name for name in needed_names(facts) if name not in present]
     if missing:
         raise IntegrityError(

@@ -12,12 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from coffer.errors import CofferError, NotThere
+from coffer.errors import CofferError
 from coffer.recovery import wal_client
 from coffer.recovery.restore_command import restore_command
 from coffer.sources.postgres.programs import own
 from coffer.sources.postgres.wal import SEGMENT_SIZE, Segment, is_segment
-from coffer.sources.postgres.wal_fetch import WalFetcher
+from coffer.sources.postgres.wal_fetch import PastTheEnd, WalFetcher
 
 _AHEAD = 3
 
@@ -79,7 +79,7 @@ class WalServer:
     def _answer(self, name: str, connection: socket.socket) -> None:
         try:
             data = self._read(name)
-        except NotThere as error:
+        except PastTheEnd as error:
             connection.sendall(f"end {error}\n".encode())
         except CofferError as error:
             self.failures.append(error)

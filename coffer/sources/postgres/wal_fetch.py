@@ -27,6 +27,10 @@ from coffer.sources.postgres.wal import (
 from coffer.sources.postgres.wal_archive import WalReader, check_segment
 
 
+class PastTheEnd(NotThere):
+    """Proven: the log ends before this, or there is no such file. Nothing else may be told PostgreSQL as absent."""
+
+
 class WalFetcher:
     """The archive of one cluster, for reading.
 
@@ -49,7 +53,7 @@ class WalFetcher:
         PostgreSQL takes the first of them for the end of the log.
 
         Raises:
-            NotThere: Proven to be past the end.
+            PastTheEnd: Proven to be past the end.
             IntegrityError: There is a hole, or bytes are not what was written.
             CofferError: Anything else; the log's end is not known.
         """
@@ -61,10 +65,13 @@ class WalFetcher:
         """Return the content of a file; raises as `fetch` does."""
         try:
             data = self._archive.get_wal(self._cluster, name)
-        except NotThere:
+        except NotThere as error:
+            names = set(self._archive.wal_names(self._cluster, every_store=True))
+            if name in names:
+                raise IntegrityError(f"WAL {name} is listed but cannot be read", detail=str(error)) from error
             if not is_segment(name):
-                raise
-            return self._past_the_end(Segment.parse(name, self._size))
+                raise PastTheEnd(f"there is no {name}") from error
+            return self._past_the_end(Segment.parse(name, self._size), names)
         if is_segment(name):
             segment = Segment.parse(name, self._size)
             if len(data) != self._size:
@@ -72,12 +79,9 @@ class WalFetcher:
             check_segment(segment, data, self._system)
         return data
 
-    def _past_the_end(self, segment: Segment) -> bytes:
-        names = set(self._archive.wal_names(self._cluster, every_store=True))
-        if segment.name in names:
-            raise IntegrityError(f"WAL segment {segment.name} is listed but cannot be read")
+    def _past_the_end(self, segment: Segment, names: Collection[str]) -> bytes:
         if self._before_its_timeline(segment, names):
-            raise NotThere(f"timeline {segment.timeline} begins after {segment.name}")
+            raise PastTheEnd(f"timeline {segment.timeline} begins after {segment.name}")
         later = first_after(segment, names)
         if later:
             raise IntegrityError(
@@ -91,7 +95,7 @@ class WalFetcher:
             raise IntegrityError(
                 f"WAL segment {segment.name} is missing", detail=f"timeline {heir} goes on from it", resolution=_HOLE
             )
-        raise NotThere(f"the log ends before {segment.name}")
+        raise PastTheEnd(f"the log ends before {segment.name}")
 
     def _before_its_timeline(self, segment: Segment, names: Collection[str]) -> bool:
         """PostgreSQL asks for a segment on the newest timeline first, even where that had not begun."""

@@ -1,0 +1,71 @@
+"""`coffer drill`: proves that a service comes back, without a Prefect server."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from coffer.errors import IntegrityError, UsageError
+
+_SABOTAGE = ("flipped-page", "missing-segment", "wrong-key")
+
+
+@click.command()
+@click.option("--environment", required=True, help="Name of the environment, or path of its file.")
+@click.option("--identity", type=click.Path(path_type=Path), help="Identity file; default: $COFFER_IDENTITY.")
+@click.option("--image", default="", help="Image by digest that asks the service's own questions.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws the moment.")
+@click.option("--time", "moment", help="The moment, ISO 8601 with offset; or 'latest'.")
+@click.option("--sabotage", type=click.Choice(_SABOTAGE), help="Damage the copy; the drill must then fail.")
+@click.option("--directory", type=click.Path(path_type=Path), help="Where to make the scratch folder.")
+@click.option("--report", "report_file", type=click.Path(path_type=Path), help="Write the report as an HTML page.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def drill(
+    environment: str,
+    identity: Path | None,
+    image: str,
+    seed: int,
+    moment: str | None,
+    sabotage: str | None,
+    directory: Path | None,
+    report_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Bring a service back to a moment, in isolation, and ask it whether all is well."""
+    from coffer.environments import load
+    from coffer.recovery.access import IDENTITY_VARIABLE
+    from coffer.recovery.drill import run_drill
+    from coffer.recovery.drill_request import drill_request
+    from coffer.recovery.report_page import page
+    from coffer.recovery.sabotage import Sabotage
+    from coffer.recovery.target import RestoreTarget
+
+    named = identity or os.environ.get(IDENTITY_VARIABLE)
+    if not named:
+        raise UsageError("no identity was given", resolution=f"Use --identity or set {IDENTITY_VARIABLE}")
+    target = None
+    if moment:
+        target = RestoreTarget() if moment == "latest" else RestoreTarget.parse_time(moment)
+    request = drill_request(
+        load(environment),
+        identity=Path(named),
+        image=image,
+        target=target,
+        seed=seed,
+        sabotage=Sabotage(sabotage) if sabotage else None,
+        directory=directory,
+    )
+    report = run_drill(request, log=lambda line: click.echo(line, err=True))
+    if report_file is not None:
+        report_file.write_text(page(report))
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), default=str))
+    else:
+        click.echo("\n".join(report.lines()), err=True)
+    if not report.ok:
+        failure = IntegrityError(f"the drill of {request.environment} failed", detail="; ".join(report.damage))
+        failure.exit_code = report.exit_code or IntegrityError.exit_code  # type: ignore[misc]
+        raise failure
