@@ -9,11 +9,14 @@ from prefect import get_run_logger
 from prefect.runtime import flow_run
 
 from coffer import environments
+from coffer.environments import facts
 from coffer.errors import NotInEveryStore
 from coffer.recovery.taking import take_point
+from coffer.vault.capture import Fact
 from coffer.vault.points import Point
 from tasks import artifacts, events
 from tasks.policies import remembered
+from tasks.targets import open_target
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def take(environment: str, kind: str, moment: str) -> TakenPoint:
     request = f"{flow_run.id}/{moment}"
     missing = ""
     try:
-        point = take_point(settings, kind, facts={"moment": moment}, request=request, report=logger.info)
+        point = take_point(settings, kind, facts=_facts(settings, moment), request=request, report=logger.info)
     except NotInEveryStore as error:
         missing, point = str(error), error.point
         logger.warning(missing)
@@ -77,6 +80,12 @@ def take(environment: str, kind: str, moment: str) -> TakenPoint:
     )
     events.emit("coffer.point.taken", settings.service.name, {"point": taken.name, "environment": environment})
     return taken
+
+
+def _facts(settings: environments.Environment, moment: str) -> dict[str, Fact]:
+    """Say why the point was taken, and what ran then: a recovery brings that very image back."""
+    serving = open_target(settings).observe(facts.service_spec(settings)).serving
+    return {"moment": moment, "image": serving.image if serving else ""}
 
 
 def before_plan(environment: str) -> TakenPoint | None:
