@@ -273,8 +273,16 @@ class PointBuilder:
         counter = self._previous.point.counter + 1 if self._previous else 1
         name = f"{counter:06d}-{request.started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{self._id.hex()[:8]}"
         objects = sorted(self._objects.items())
+        done, started_ns = self._done_kind(records).value, points.to_ns(request.started)
         listing = ObjectList(
-            vault=access.keys.vault, service=request.service, id=self._id, name=name, counter=counter, objects=objects
+            vault=access.keys.vault,
+            service=request.service,
+            id=self._id,
+            name=name,
+            counter=counter,
+            kind=done,
+            started_ns=started_ns,
+            objects=objects,
         )
         list_name, list_data = points.seal_list(access.credentials.signing_key, listing)
         self._put(list_name, list_data)
@@ -284,8 +292,8 @@ class PointBuilder:
             id=self._id,
             name=name,
             counter=counter,
-            kind=self._done_kind(records).value,
-            started_ns=points.to_ns(request.started),
+            kind=done,
+            started_ns=started_ns,
             finished_ns=time.time_ns(),
             parent=self._parent.point.name if self._parent else None,
             previous=bytes.fromhex(self._previous.point.object_name[-64:]) if self._previous else b"",
@@ -343,5 +351,5 @@ def _not_everywhere(point: Point, failures: Mapping[str, CofferError]) -> NotInE
         detail="; ".join(f"{url}: {failure}" for url, failure in failures.items()),
         resolution="The next backup or 'coffer replicate' completes it",
     )
-    error.point = point  # type: ignore[attr-defined]
+    error.point = point
     return error

@@ -128,6 +128,8 @@ class ObjectList(msgspec.Struct, frozen=True, kw_only=True):
     id: bytes
     name: str
     counter: int
+    kind: str
+    started_ns: int
     objects: list[tuple[str, int]]
 
 

@@ -232,6 +232,8 @@ class VaultReader:
         return self._catalogue.find(point.name, point.service)
 
     def _chunk_reader(self, manifest: Manifest) -> ChunkReader:
+        if key_objects.commitment(self._run_key(manifest.run).key) != manifest.run_commitment:
+            raise IntegrityError("A point's key is not the one that it commits to", detail=manifest.name)
         locations = tree_reading.read_locations(self._stores, self._keys, manifest)
         return ChunkReader(self._stores, self._keys, locations, self._run_key)
 

@@ -16,6 +16,10 @@ from coffer.vault.stores.protocol import Buffer, ObjectInfo
 _TEMPORARY = ".new-"
 
 
+class FolderMissing(Unreachable):
+    """The store's folder does not exist: never made, or not mounted."""
+
+
 class FileStore:
     """Objects as files below a folder."""
 
@@ -80,7 +84,9 @@ class FileStore:
     def _walk(self, folder: str) -> Iterator[str]:
         with self._speaking(folder or "/"):
             if not self.root.is_dir():
-                raise Unreachable("The store's folder is not there", detail=str(self.root), resolution="Is it mounted?")
+                raise FolderMissing(
+                    "The store's folder is not there", detail=str(self.root), resolution="Is it mounted?"
+                )
             start = self.root / folder
             entries = sorted(start.iterdir()) if start.is_dir() else []
         for entry in entries:
@@ -133,7 +139,7 @@ class FileStore:
         where = f"{name} in {self.url}"
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             if not self.root.is_dir():
-                return Unreachable(
+                return FolderMissing(
                     "The store's folder is not there", detail=str(self.root), resolution="Is it mounted?"
                 )
             return NotThere("There is no such object", detail=where)

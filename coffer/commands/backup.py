@@ -1,0 +1,142 @@
+"""`coffer backup`: take a recovery point of any number of sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from coffer.commands.options import (
+    credentials_option,
+    describe_point,
+    human,
+    json_option,
+    open_stores,
+    print_json,
+    say,
+    stores_option,
+    writer_option,
+)
+from coffer.errors import NotInEveryStore, UsageError
+
+if TYPE_CHECKING:
+    from coffer.vault.capture import Kind, Source
+    from coffer.vault.point_builder import PointBuilder, SourceSummary
+    from coffer.vault.points import Point
+    from coffer.vault.writer import VaultWriter
+
+_SOURCE = re.compile(r"(?:(?P<name>[a-z0-9][a-z0-9_-]*)=)?(?P<kind>[a-z-]+):(?P<place>.+)", re.DOTALL)
+_PASSWORD = re.compile(r"\bpassword\s*=|://[^/@]*:[^/@]*@")
+
+
+@click.command()
+@stores_option
+@credentials_option
+@writer_option
+@click.option(
+    "--source",
+    "sources",
+    metavar="[NAME=]SOURCE",
+    multiple=True,
+    required=True,
+    help="files:PATH or postgres:CONNINFO; may be repeated.",
+)
+@click.option("--service", default="default", show_default=True, help="Whose point it is.")
+@click.option(
+    "--kind", type=click.Choice(["auto", "full", "incremental", "differential"]), default="auto", show_default=True
+)
+@click.option("--request", help="Id of the request: the same one finds the point it already made.")
+@json_option
+def backup(
+    urls: Sequence[str],
+    credentials_file: Path | None,
+    writer: Path,
+    sources: Sequence[str],
+    service: str,
+    kind: str,
+    request: str | None,
+    as_json: bool,
+) -> None:
+    """Take a recovery point; `auto` is an incremental where an earlier point is, else a full."""
+    from coffer.keys import WriterCredentials
+    from coffer.vault.writer import VaultWriter
+
+    wanted = _parse_sources(sources)
+    vault = VaultWriter.open(open_stores(urls, credentials_file), WriterCredentials.load(writer))
+    chosen = _kind(kind, vault, service)
+    started = datetime.now(UTC)
+    try:
+        with vault.begin_point(service=service, kind=chosen, started=started, point_id_seed=request) as builder:
+            for source in wanted:
+                _tell(_capture(vault, builder, source))
+            point = builder.commit({"order": [source.name for source in wanted]})
+    except NotInEveryStore as error:
+        _print(error.point, as_json)
+        raise
+    for note in vault.notes:
+        say(f"note: {note}")
+    _print(point, as_json)
+
+
+def _kind(kind: str, vault: VaultWriter, service: str) -> Kind:
+    from coffer.vault.capture import Kind
+
+    if kind == "auto":
+        return Kind.INCREMENTAL if vault.latest(service) else Kind.FULL
+    return Kind(kind)
+
+
+def _capture(vault: VaultWriter, builder: PointBuilder, source: Source) -> SourceSummary:
+    summary = builder.capture(source)
+    if source.kind == "postgres" and builder.existing is None:
+        from coffer.sources.postgres import PostgresSource
+
+        if isinstance(source, PostgresSource):
+            source.prove_wal(vault, summary.facts)
+    return summary
+
+
+def _parse_sources(texts: Sequence[str]) -> list[Source]:
+    sources = [_parse_source(text) for text in texts]
+    names = [source.name for source in sources]
+    if len(set(names)) < len(names):
+        raise UsageError("Two sources have the same name", resolution="Write NAME=SOURCE")
+    return sources
+
+
+def _parse_source(text: str) -> Source:
+    match = _SOURCE.fullmatch(text)
+    kind, place = (match["kind"], match["place"]) if match else ("", "")
+    name = (match["name"] if match else "") or kind
+    if kind == "files":
+        from coffer.sources.files import FilesSource
+
+        return FilesSource(name, Path(place))
+    if kind == "postgres":
+        from coffer.sources.postgres import PostgresSource
+
+        if _PASSWORD.search(place):
+            raise UsageError(
+                "A password does not belong on the command line", resolution="Use PGPASSFILE or a service file"
+            )
+        return PostgresSource(name, place)
+    raise UsageError("That is no source", detail=text, resolution="Use files:PATH or postgres:CONNINFO")
+
+
+def _tell(summary: SourceSummary) -> None:
+    say(
+        f"{summary.name}: {summary.done.value}, {summary.files} entries of {human(summary.size)}, "
+        f"{human(summary.read)} read in {summary.seconds:.1f} s"
+    )
+    notes = summary.facts.get("notes")
+    for note in notes if isinstance(notes, list) else []:
+        say(f"note: {note!s}")
+
+
+def _print(point: Point, as_json: bool) -> None:
+    say(f"{point.kind.value} point of {human(point.size)}, {human(point.stored)} new, in {', '.join(point.stores)}")
+    print_json(describe_point(point)) if as_json else click.echo(point.name)

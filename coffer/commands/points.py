@@ -1,0 +1,61 @@
+"""`coffer points`: what can be brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from coffer.commands.options import (
+    PATH,
+    credentials_option,
+    describe_point,
+    human,
+    json_option,
+    open_stores,
+    print_json,
+    say,
+    service_option,
+    stores_option,
+)
+from coffer.errors import UsageError
+
+
+@click.command()
+@stores_option
+@credentials_option
+@click.option("--writer", type=PATH, help="Writer's file.")
+@click.option("--identity", type=PATH, help="Identity file, where no writer's file is.")
+@service_option
+@json_option
+def points(
+    urls: Sequence[str],
+    credentials_file: Path | None,
+    writer: Path | None,
+    identity: Path | None,
+    service: str | None,
+    as_json: bool,
+) -> None:
+    """List recovery points, newest last."""
+    from coffer.keys import Identity, WriterCredentials
+    from coffer.vault.reader import VaultReader
+    from coffer.vault.writer import VaultWriter
+
+    stores = open_stores(urls, credentials_file)
+    vault: VaultReader | VaultWriter
+    if writer is not None:
+        vault = VaultWriter.open(stores, WriterCredentials.load(writer))
+    elif identity is not None:
+        vault = VaultReader.open(stores, Identity.load(identity))
+    else:
+        raise UsageError("Points are read with --writer or --identity")
+    found = vault.points(service)
+    for note in vault.notes:
+        say(f"note: {note}")
+    if as_json:
+        print_json([describe_point(point) for point in found])
+        return
+    for point in found:
+        where = "" if len(point.stores) == len(stores) else f"  only in {', '.join(point.stores)}"
+        click.echo(f"{point.name}  {point.service}  {point.kind.value:<12} {human(point.size):>10}{where}")
