@@ -12,6 +12,7 @@ from coffer.keys import signing
 from coffer.vault import frames, names
 from coffer.vault.frames import ObjectKind
 from coffer.vault.store_set import StoreSet
+from coffer.vault.stores.file import FolderMissing
 from coffer.vault.stores.protocol import Store
 
 
@@ -85,11 +86,7 @@ def load(stores: StoreSet, *, root: str | None, least: int = 0, vault: str | Non
         NoVault: No store holds a configuration.
         IntegrityError: What is there was forged, damaged, taken from another vault, or rolled back.
     """
-    found = stores.names(f"{names.CONFIGURATION}/")
-    if not found:
-        raise NoVault(
-            "There is no vault there", detail=stores.describe(), resolution="Make one with 'coffer vault init'"
-        )
+    found = _find(stores)
     newest = max(name.split("/")[1] for name in found)
     candidates = [name for name in found if name.split("/")[1] == newest]
     configurations = [_open(stores.read(name), name) for name in candidates]
@@ -108,6 +105,17 @@ def load(stores: StoreSet, *, root: str | None, least: int = 0, vault: str | Non
             "The vault's configuration was rolled back", detail=f"number {configuration.number}, known {least}"
         )
     return configuration
+
+
+def _find(stores: StoreSet) -> list[str]:
+    try:
+        found = stores.names(f"{names.CONFIGURATION}/")
+    except FolderMissing as error:
+        raise NoVault("There is no vault there", detail=error.detail, resolution="Is it mounted?") from error
+    if not found:
+        detail = stores.describe()
+        raise NoVault("There is no vault there", detail=detail, resolution="Make one with 'coffer vault init'")
+    return found
 
 
 def _open(data: bytes, name: str) -> Configuration:
