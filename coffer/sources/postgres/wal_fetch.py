@@ -57,12 +57,12 @@ class WalFetcher:
             IntegrityError: There is a hole, or bytes are not what was written.
             CofferError: Anything else; the log's end is not known.
         """
-        if not is_archive_name(name):
-            raise UsageError(f"'{name}' is no file of the log")
         write_durably(destination, self.read(name))
 
     def read(self, name: str) -> bytes:
         """Return the content of a file; raises as `fetch` does."""
+        if not is_archive_name(name):
+            raise UsageError(f"'{name}' is no file of the log")
         try:
             data = self._archive.get_wal(self._cluster, name)
         except NotThere as error:
