@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import io
+import socket
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import docker
@@ -19,9 +20,10 @@ from cryptography.x509.oid import NameOID
 
 from coffer.release.images import ImageReference
 from coffer.release.plan import ReleasePlan, RolloutPolicy
-from coffer.release.planner import PlanFacts, plan_release
+from coffer.release.planner import PlanFacts, find_drift, plan_release
 from coffer.release.service import SecretReference, ServiceSpec
 from coffer.stack import base_image
+from coffer.stack.readiness import port_accepts
 from coffer.stack.service import Service
 from coffer.targets.docker_host.edge import EdgeSettings, install
 from coffer.targets.docker_host.host import DockerHost
@@ -67,6 +69,14 @@ class World:
         finally:
             self.host.release(fence)
 
+    def settle_on(self, image: str) -> None:
+        """Make sure that an image serves and that nothing is under way."""
+        observed = self.host.observe(self.spec)
+        serving = observed.serving
+        if not (serving and serving.healthy and serving.image == str(self.images[image]) and not find_drift(observed)):
+            self.reset()
+            self.release(image)
+
     def reset(self) -> None:
         """Back to a host on which nothing was ever released."""
         self.host.proxy.switch(None)
@@ -109,14 +119,14 @@ def world() -> Iterator[World]:
 
 def _haproxy(directory: Path) -> Service:
     def ready() -> str | None:
-        return None if (directory / "haproxy" / "admin.sock").exists() else "no admin socket"
+        # The file alone says nothing: a killed HAProxy leaves its sockets behind.
+        with socket.socket(socket.AF_UNIX) as connection:
+            return str(error) if (error := connection.connect_ex(str(directory / "haproxy" / "http.sock"))) else None
 
     return Service("haproxy", ("haproxy", "-db", "-f", str(directory / "haproxy" / "haproxy.cfg")), ready, "")
 
 
 def _nginx(directory: Path, port: int) -> Service:
-    from coffer.stack.readiness import port_accepts
-
     config = directory / "nginx" / "nginx.conf"
     argv = ("nginx", "-e", "stderr", "-p", str(directory / "nginx"), "-c", str(config))
     return Service("nginx", argv, port_accepts(port), "")
@@ -159,12 +169,6 @@ def _certificate(directory: Path) -> tuple[Path, Path]:
     paths = directory / "cert.pem", directory / "key.pem"
     paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     paths[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return paths
-
-
-def slower(policy: RolloutPolicy, **changes: float) -> RolloutPolicy:
-    return replace(policy, **changes)  # type: ignore[arg-type]

@@ -26,7 +26,12 @@ server.on("upgrade", (request, socket) => {
   socket.on("close", () => sockets.delete(socket));
 });
 const closeWebSockets = (code) => {
-  for (const socket of sockets) socket.end(Buffer.from([0x88, 2, code >> 8, code & 255]));
+  for (const socket of sockets) {
+    socket.write(Buffer.from([0x88, 2, code >> 8, code & 255]));
+    // The other side answers with its own close frame; ending before it would look like a broken connection.
+    socket.once("data", () => socket.end());
+    setTimeout(() => socket.destroy(), 1000).unref();
+  }
 };
 process.on("SIGUSR2", () => closeWebSockets(1012));
 process.on("SIGTERM", () => { closeWebSockets(1001); server.close(() => process.exit(0)); server.closeIdleConnections(); });
