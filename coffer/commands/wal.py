@@ -138,7 +138,11 @@ class _FetchCommand(click.Command):
     """A wrong option ends with 2 elsewhere; here PostgreSQL would take that for the end of the log."""
 
     def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any  # noqa: ANN401
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401
     ) -> click.Context:
         """Read the arguments."""
         try:

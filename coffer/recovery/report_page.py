@@ -101,8 +101,7 @@ def _box(seconds: float | None, name: str, promise: float) -> str:
         return f'<div><b class="bad">none</b><span>{escape(name)}</span></div>'
     kind = "good" if seconds <= promise else "bad"
     return (
-        f'<div><b class="{kind}">{duration(seconds)}</b>'
-        f"<span>{escape(name)}, promised {duration(promise)}</span></div>"
+        f'<div><b class="{kind}">{duration(seconds)}</b><span>{escape(name)}, promised {duration(promise)}</span></div>'
     )
 
 

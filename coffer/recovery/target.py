@@ -115,6 +115,4 @@ def choose_point(points: Iterable[Point], source: str, target: RestoreTarget) ->
     for point, facts in reversed(holding):
         if reaches(facts, target):
             return point
-    raise NotThere(
-        f"no point reaches back to {target}", detail=f"the earliest moment is {holding[0][1]['stopped']!s}"
-    )
+    raise NotThere(f"no point reaches back to {target}", detail=f"the earliest moment is {holding[0][1]['stopped']!s}")

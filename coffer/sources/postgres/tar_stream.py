@@ -15,7 +15,7 @@ from coffer.vault.capture import Buffer
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 CONTENT_BLOCK = 1024 * 1024
-"""Content is handed on in blocks of this size, whatever came in: small ones cost more than they carry."""
+"""Content comes in blocks of at least this size, but for the last, whatever came in: small ones cost more."""
 
 
 class ByteStream:

@@ -115,7 +115,6 @@ class SegmentShipper:
             check_segment(self._segment, data, self._system)
         self._flights.append((end, self._pool.submit(self._put, name, bytes(data))))
 
-
     def _put(self, name: str, data: bytes) -> None:
         try:
             self._archive.put_wal(self._cluster, name, data)
@@ -240,9 +239,7 @@ def ensure_slot(connection: ReplicationConnection, slot: str) -> int:
     return parse_lsn(row["restart_lsn"]) if row["restart_lsn"] else 0
 
 
-def resume_at(
-    connection: ReplicationConnection, identity: Identity, names: set[str], slot_position: int
-) -> Segment:
+def resume_at(connection: ReplicationConnection, identity: Identity, names: set[str], slot_position: int) -> Segment:
     """Return the first segment that the archive does not have whole, on the timeline it belongs to.
 
     The archive's newest segment counts only if it lies in this server's past: what a timeline wrote after the
