@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Callable
 
 from coffer.errors import StepFailed
@@ -16,6 +15,7 @@ from coffer.stack.layout import ENVIRONMENTS, Layout
 from coffer.stack.lock import alone
 from coffer.stack.networks import ensure_networks
 from coffer.stack.ports import Ports
+from coffer.stack.programs import beside_python
 from coffer.stack.progress import Progress
 from coffer.stack.readiness import log_tail, wait_until
 from coffer.stack.service import Service
@@ -132,7 +132,7 @@ def _apply_deployments(house: House) -> str:
     stamp, current = house.layout.run / "deployments.applied", _fingerprint(house)
     if stamp.exists() and stamp.read_text() == current:
         return "unchanged"
-    command = [sys.executable, "-m", "coffer.commands.main", "deployments", "apply", "--home", str(house.layout.home)]
+    command = [beside_python("coffer"), "deployments", "apply", "--home", str(house.layout.home)]
     run(
         [*command, "--stack", str(house.layout.document)],
         timeout=300,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from coffer.stack import files
+from coffer.stack.programs import beside_python
 from coffer.stack.readiness import http_answers
 from coffer.stack.service import Service
 
@@ -159,8 +159,8 @@ def _argv(directory: Path, data: Path, config: Path, ports: SeaweedPorts) -> tup
         "s3.config": config,
         "s3.localSocket": directory / "s3.sock",
     }
-    program = str(Path(sys.executable).parent / "weed")
-    return (program, "-logtostderr=true", "server", *(f"-{name}={value}" for name, value in options.items()))
+    words = (f"-{name}={value}" for name, value in options.items())
+    return (beside_python("weed"), "-logtostderr=true", "server", *words)
 
 
 def _remove_sockets(ports: SeaweedPorts) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from coffer.stack import files
+from coffer.stack.programs import beside_python
 from coffer.stack.service import Service
 from coffer.stack.services.postgres import Cluster
 
@@ -63,7 +63,7 @@ def wal_receiver(
 
     return Service(
         name=name,
-        argv=(sys.executable, "-m", "coffer.commands.main", "wal", "receive", "--config", str(config)),
+        argv=(beside_python("coffer"), "wal", "receive", "--config", str(config)),
         ready=ready,
         address=f"slot {SLOT} of {cluster.name}",
         prepare=lambda: files.write(config, settings.document()),
