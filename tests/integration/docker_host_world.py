@@ -53,6 +53,8 @@ class World:
     edge_url: str
     ca: Path
     released: int = field(default=0)
+    now: str = ""
+    next: str = ""
 
     def plan(self, image: str, policy: RolloutPolicy = QUICK) -> ReleasePlan:
         self.released += 1
@@ -69,13 +71,18 @@ class World:
         finally:
             self.host.release(fence)
 
-    def settle_on(self, image: str) -> None:
-        """Make sure that an image serves and that nothing is under way."""
+    def settle(self) -> None:
+        """Make sure that a good version serves and that nothing is under way: `now`, and `next` is the other one."""
         observed = self.host.observe(self.spec)
         serving = observed.serving
-        if not (serving and serving.healthy and serving.image == str(self.images[image]) and not find_drift(observed)):
+        good = {str(self.images[name]): name for name in ("v1", "v2")}
+        if serving and serving.healthy and serving.image in good and not find_drift(observed):
+            self.now = good[serving.image]
+        else:
             self.reset()
-            self.release(image)
+            self.now = "v1"
+            self.release(self.now)
+        self.next = "v2" if self.now == "v1" else "v1"
 
     def reset(self) -> None:
         """Back to a host on which nothing was ever released."""

@@ -34,8 +34,8 @@ def the_world() -> Iterator[World]:
 
 @pytest.fixture
 def host(the_world: World) -> World:
-    """The world with v1 serving, at whichever colour."""
-    the_world.settle_on("v1")
+    """The world with a good version serving, at whichever colour."""
+    the_world.settle()
     return the_world
 
 
@@ -82,21 +82,21 @@ def test_before_the_first_release_people_read_that_nothing_serves(the_world: Wor
 def test_a_release_under_load_loses_nothing_and_tells_websockets_to_come_again(host: World) -> None:
     with steady_load(host.edge_url, host.ca) as seen:
         switched = []
-        plan = host.plan("v2")
+        plan = host.plan(host.next)
         fence = host.host.acquire(plan.release, plan.within)
         execute(plan, host.host, fence, lambda index, _: switched.append((plan.steps[index], time.monotonic())))
         host.host.release(fence)
     assert seen.failures == []
     assert seen.requests > 200
     flip = next(at for step, at in switched if isinstance(step, steps.Switch))
-    assert seen.last_answer_of("v1") <= flip
+    assert seen.last_answer_of(host.now) <= flip
     assert seen.close_codes == [1012, 1012, 1012]
-    assert seen.hellos == ["v1"] * 3 + ["v2"] * 3
-    _assert_settled(host, "v2")
+    assert seen.hellos == [host.now] * 3 + [host.next] * 3
+    _assert_settled(host, host.next)
 
 
 def test_an_instance_is_hardened_and_no_secret_is_in_plan_or_labels(host: World) -> None:
-    plan = host.plan("v2")
+    plan = host.plan(host.next)
     host.carry_out(plan)
     container = host.host.containers.client.containers.get(host.host.containers.name(host.spec, plan.new))
     config = container.attrs["HostConfig"]
@@ -112,7 +112,7 @@ def test_an_instance_is_hardened_and_no_secret_is_in_plan_or_labels(host: World)
 
 
 def test_the_same_again_is_nothing_to_do(host: World) -> None:
-    plan = host.plan("v1")
+    plan = host.plan(host.now)
     assert plan.steps == ()
     assert "already serves" in plan.nothing_to_do
 
@@ -131,9 +131,9 @@ def test_a_bad_version_never_gets_traffic(host: World, image: str, story: str) -
     assert f"{active} serves" in str(failure.value)
     assert "tellnobody" not in str(failure.value)
     assert seen.failures == []
-    assert {version for _, version in seen.answers} == {"v1"}
+    assert {version for _, version in seen.answers} == {host.now}
     assert not _look(host).at(active.other).exists
-    _assert_settled(host, "v1")
+    _assert_settled(host, host.now)
 
 
 def test_errors_under_traffic_switch_back_by_themselves(host: World) -> None:
@@ -144,47 +144,47 @@ def test_errors_under_traffic_switch_back_by_themselves(host: World) -> None:
     finally:
         host.spec = asked
     assert {failure[:8] for failure in seen.failures} == {"500 boom"}
-    assert [version for _, version in seen.answers][-1] == "v1"
-    _assert_settled(host, "v1")
+    assert [version for _, version in seen.answers][-1] == host.now
+    _assert_settled(host, host.now)
 
 
 def test_a_restart_of_haproxy_comes_back_to_what_was_released(host: World) -> None:
-    host.release("v2")
+    host.release(host.next)
     host.haproxy.kill()
     host.haproxy.start()
-    assert _get(host, "/version").text == "v2"
-    _assert_settled(host, "v2")
+    assert _get(host, "/version").text == host.next
+    _assert_settled(host, host.next)
 
 
 @pytest.mark.parametrize("moment", ["Start", "between memory and disk", "Drain"])
 def test_killed_at_any_moment_the_same_plan_goes_on_to_one_right_end(host: World, tmp_path: Path, moment: str) -> None:
-    plan = host.plan("v2")
+    plan = host.plan(host.next)
     _release_and_die(host, tmp_path, plan.to_json(), moment)
     outcomes = host.carry_out(plan)
     assert outcomes[0].done_before
-    _assert_settled(host, "v2")
+    _assert_settled(host, host.next)
 
 
 def test_killed_after_the_switch_a_rollback_needs_nobodys_memory(host: World, tmp_path: Path) -> None:
-    _release_and_die(host, tmp_path, host.plan("v2").to_json(), "between memory and disk")
+    _release_and_die(host, tmp_path, host.plan(host.next).to_json(), "between memory and disk")
     back = plan_rollback(_look(host), host.spec, QUICK, release="back-1", requested_by="ann", reason="killed")
     fence = host.host.acquire(back.release, back.within, takeover=True)
     execute(back, host.host, fence)
     host.host.release(fence)
-    _assert_settled(host, "v1")
+    _assert_settled(host, host.now)
 
 
 def test_rollback_after_a_release_starts_the_kept_instance_again(host: World) -> None:
-    host.release("v2")
+    host.release(host.next)
     back = plan_rollback(_look(host), host.spec, QUICK, release="back-2", requested_by="ann", reason="a complaint")
     with steady_load(host.edge_url, host.ca) as seen:
         host.carry_out(back)
     assert seen.failures == []
-    _assert_settled(host, "v1")
+    _assert_settled(host, host.now)
 
 
 def test_who_was_overtaken_changes_nothing_any_more(host: World) -> None:
-    plan = host.plan("v2")
+    plan = host.plan(host.next)
     stale = host.host.acquire(plan.release, timedelta(minutes=5))
     with pytest.raises(HeldByAnother, match="is releasing here"):
         host.host.acquire("another", timedelta(minutes=5))
@@ -199,10 +199,10 @@ def test_who_was_overtaken_changes_nothing_any_more(host: World) -> None:
 
 def test_a_plan_made_before_another_release_is_void(host: World) -> None:
     old_plan = host.plan("sick")
-    host.release("v2")
+    host.release(host.next)
     with pytest.raises(ApprovalError, match="has acted since: generation"):
         host.carry_out(old_plan)
-    _assert_settled(host, "v2")
+    _assert_settled(host, host.next)
 
 
 def test_what_serves_is_neither_stopped_nor_removed(host: World) -> None:
@@ -214,7 +214,7 @@ def test_what_serves_is_neither_stopped_nor_removed(host: World) -> None:
     with pytest.raises(StepFailed, match="does not see"):
         host.host.perform(host.spec, steps.Switch(colour=active.other), fence)
     host.host.release(fence)
-    _assert_settled(host, "v1")
+    _assert_settled(host, host.now)
 
 
 def test_an_instance_that_moved_is_found_again(host: World) -> None:
@@ -223,7 +223,7 @@ def test_an_instance_that_moved_is_found_again(host: World) -> None:
     changed = host.host.heal(host.spec, fence)
     host.host.release(fence)
     assert len(changed) == 1
-    _assert_settled(host, "v1")
+    _assert_settled(host, host.now)
 
 
 def test_migrations_are_read_from_the_image(host: World) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from coffer.errors import UsageError
+from coffer.targets.docker_host import files, servers_file
 
 # A UNIX socket's address holds 108 bytes, the closing zero included.
 _LONGEST_SOCKET = 107
@@ -17,7 +18,7 @@ _CONTENT_SECURITY_POLICY = (
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 # What a release writes while it runs; a second `install` must not take it back to the beginning.
-KEPT = frozenset({"haproxy/active.map", "haproxy/servers.state"})
+KEPT = frozenset({"haproxy/active.map"})
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ class _Template(Template):
 def render(settings: EdgeSettings) -> Mapping[str, str]:
     """Return the files, by path relative to the environment's directory.
 
-    Keys are `haproxy/haproxy.cfg`, `haproxy/active.map`, `haproxy/servers.state` and `nginx/nginx.conf`. Those
-    in `KEPT` are only for an environment that has none yet.
+    Keys are `haproxy/haproxy.cfg`, `haproxy/active.map` and `nginx/nginx.conf`. Those in `KEPT` are only for an
+    environment that has none yet; `install` also keeps the servers' addresses in `haproxy.cfg`.
 
     Raises:
         UsageError: The directory's name is too long for a UNIX socket.
@@ -104,8 +105,6 @@ def render(settings: EdgeSettings) -> Mapping[str, str]:
     return {
         "haproxy/haproxy.cfg": _fill("haproxy.cfg", settings, _account_of_haproxy(settings)),
         "haproxy/active.map": "active none\n",
-        # The number is the format's version; a file without it is refused with a warning at each start.
-        "haproxy/servers.state": "1\n",
         "nginx/nginx.conf": _fill("nginx.conf", settings, _account_of_nginx(settings)),
     }
 
@@ -121,9 +120,8 @@ def install(settings: EdgeSettings) -> None:
         path = settings.directory / name
         if name in KEPT and path.exists():
             continue
-        temporary = path.with_name(path.name + ".new")
-        temporary.write_text(text)
-        temporary.replace(path)
+        kept = servers_file.addresses(path.read_text()) if path.exists() else {}
+        files.replace(path, servers_file.with_addresses(text, kept))
 
 
 def _fill(template: str, settings: EdgeSettings, account: str) -> str:

@@ -77,7 +77,10 @@ class RuntimeSocket:
 
     def servers(self) -> Mapping[tuple[str, str], ServerState]:
         """Return every server by backend and name."""
-        rows = csv.DictReader(io.StringIO(self.servers_text().partition("# ")[2]), delimiter=" ")
+        version, _, table = self.command("show servers state").partition("\n# ")
+        if version != "1":
+            raise OutsideSystemError("HAProxy's servers cannot be read", detail=version[:200])
+        rows = csv.DictReader(io.StringIO(table), delimiter=" ")
         return {
             (row["be_name"], row["srv_name"]): ServerState(
                 row["srv_addr"],
@@ -86,13 +89,6 @@ class RuntimeSocket:
             )
             for row in rows
         }
-
-    def servers_text(self) -> str:
-        """Return `show servers state` as HAProxy reads it back at its start."""
-        answer = self.command("show servers state")
-        if not answer.startswith("1\n# "):
-            raise OutsideSystemError("HAProxy's servers cannot be read", detail=answer[:200])
-        return answer + "\n"
 
     def set_address(self, backend: str, server: str, address: str, port: int) -> None:
         """Point a server somewhere else.

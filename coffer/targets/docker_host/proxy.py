@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from coffer.errors import IntegrityError
 from coffer.release.observed import Colour
-from coffer.targets.docker_host import files
+from coffer.targets.docker_host import files, servers_file
 from coffer.targets.docker_host.haproxy import BackendCounters, RuntimeSocket
 from coffer.targets.docker_host.settings import DockerHostSettings
 
@@ -84,8 +84,10 @@ class Proxy:
         self.persist_servers()
 
     def persist_servers(self) -> None:
-        """Write addresses and states to where HAProxy starts from."""
-        files.replace(self._settings.servers_file, self._runtime.servers_text())
+        """Write addresses to where HAProxy starts from."""
+        found = {backend: f"{one.address}:{one.port}" for (backend, _), one in self._runtime.servers().items()}
+        path = self._settings.proxy_file
+        files.replace(path, servers_file.with_addresses(path.read_text(), found))
 
     def switch(self, colour: Colour | None) -> None:
         """Send requests to a colour: memory first, read back; then the file, by rename, read back.

@@ -64,9 +64,9 @@ class DockerHostSettings:
         return self.directory / "haproxy" / "active.map"
 
     @property
-    def servers_file(self) -> Path:
-        """The servers' addresses and states that HAProxy starts from."""
-        return self.directory / "haproxy" / "servers.state"
+    def proxy_file(self) -> Path:
+        """HAProxy's configuration, which holds the addresses that it starts from."""
+        return self.directory / "haproxy" / "haproxy.cfg"
 
     @property
     def front_socket(self) -> Path:
