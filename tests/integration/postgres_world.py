@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,6 +117,15 @@ class World:
                 )
                 scratch.replay(wal, timeout=60)
             yield scratch
+
+
+@contextmanager
+def cluster(**settings: str) -> Iterator[Postgres]:
+    """Run a cluster outside pytest's folders: another pytest's start closes those for every account but its own."""
+    with tempfile.TemporaryDirectory(prefix="coffer-pg-") as name:
+        Path(name).chmod(0o711)
+        with Postgres(Path(name), **settings) as server:
+            yield server
 
 
 def numbers(scratch: Scratch) -> list[int]:

@@ -12,8 +12,7 @@ from coffer.recovery.restore import restore_postgres
 from coffer.recovery.target import RestoreTarget, TargetKind, choose_point
 from coffer.vault.capture import Kind
 from coffer.vault.points import Point
-from tests.integration.postgres_world import DATABASE, World, numbers
-from tests.services.postgres import Postgres
+from tests.integration.postgres_world import DATABASE, World, cluster, numbers
 
 
 class History(World):
@@ -25,7 +24,7 @@ class History(World):
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    with Postgres(tmp_path_factory.mktemp("pg")) as server:
+    with cluster() as server:
         world = History(tmp_path_factory.mktemp("world"), server)
         with world.receiving():
             world.execute("CREATE TABLE visible AS SELECT n, 'old' AS word FROM generate_series(1, 20000) n")
