@@ -43,8 +43,6 @@ def open_store(url: str, *, credentials_file: Path | None = None) -> Store:
 
 
 def _open_s3(url: str, bucket: str, prefix: str, query: str, credentials_file: Path | None) -> Store:
-    from coffer.vault.stores.s3 import S3Store  # boto3 takes a third of a second to import
-
     options = dict(parse_qsl(query))
     unknown = set(options) - _S3_OPTIONS
     if unknown:
@@ -52,6 +50,8 @@ def _open_s3(url: str, bucket: str, prefix: str, query: str, credentials_file: P
     days = options.get("lock-days", "0")
     if not days.isdecimal():
         raise UsageError("lock-days is a number of days", detail=url)
+    from coffer.vault.stores.s3 import S3Store  # boto3 takes a third of a second to import
+
     return S3Store(
         bucket,
         prefix,

@@ -1,0 +1,250 @@
+"""Every object of a small vault harmed in every way: verification names it, reading refuses it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coffer.errors import CofferError, IntegrityError, NotThere, UsageError, WrongKey
+from coffer.keys import Recipient, generate_identity, sealing
+from coffer.vault import frames, packs
+from coffer.vault.capture import Kind
+from coffer.vault.creation import create_vault
+from coffer.vault.reader import VaultReader
+from coffer.vault.stores.memory import MemoryStore
+from coffer.vault.verification import verify_at_rest
+from tests.unit.vault.making import CLUSTER, SEGMENT, Tree, World
+
+FILES = {b"a": os.urandom(300_000), b"b": b"text" * 1000, b"c/d": b"x"}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.back_up(Tree(FILES, folders=[b"c"]), kind=Kind.FULL)
+    world.back_up(Tree({**FILES, b"e": os.urandom(200_000)}, folders=[b"c"], same=frozenset(FILES)))
+    world.writer().put_wal(CLUSTER, SEGMENT, os.urandom(50_000))
+    world.reader().points()
+    return world
+
+
+def of_kind(world: World, prefix: str) -> list[str]:
+    return sorted(name for name in world.memory.objects if name.startswith(prefix))
+
+
+def needed_to_read(name: str) -> bool:
+    return not name.startswith(("lists/", "keys/root"))
+
+
+def read_everything(world: World) -> None:
+    reader = VaultReader.open(world.stores, world.identity)
+    for point in reader.points():
+        for entry in reader.entries(point, "files"):
+            if entry.type == "file":
+                reader.read_file(point, "files", entry.path)
+    reader.get_wal(CLUSTER, SEGMENT)
+
+
+def flips(data: bytes) -> Iterator[bytes]:
+    """Every byte of a small object, a sample of a larger one."""
+    step = max(1, len(data) // 12)
+    for at in sorted({*range(0, len(data), step), 6, 7, 8, 24, len(data) - 1}):
+        yield data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :]
+
+
+def test_the_world_is_whole(world: World) -> None:
+    read_everything(world)
+    assert world.reader().verify().ok
+    assert verify_at_rest(world.stores).ok
+    kinds = {name.split("/")[0] for name in world.memory.objects}
+    assert kinds == {"config", "keys", "packs", "trees", "index", "lists", "points", "wal"}
+
+
+def test_a_flipped_byte_in_any_object_is_named_and_refused(world: World) -> None:
+    for name, data in list(world.memory.objects.items()):
+        for harmed in flips(data):
+            world.memory.objects[name] = harmed
+            problems = verify_at_rest(world.stores).problems
+            assert any(problem.object == name and problem.what == "damaged" for problem in problems), name
+        if needed_to_read(name):
+            with pytest.raises(IntegrityError) as caught:
+                read_everything(world)
+            assert name in str(caught.value)
+        world.memory.objects[name] = data
+    read_everything(world)
+
+
+def test_a_flipped_byte_is_found_by_reading_back(world: World) -> None:
+    for name, data in list(world.memory.objects.items()):
+        if name.startswith(("packs/", "trees/", "index/", "points/", "wal/", "lists/")):
+            world.memory.objects[name] = data[:-1] + bytes([data[-1] ^ 1])
+            report = world.reader().verify()
+            assert any(problem.object == name for problem in report.problems), name
+            world.memory.objects[name] = data
+
+
+@pytest.mark.parametrize("keep", [0, 7, 90])
+def test_a_truncated_object_is_refused(world: World, keep: int) -> None:
+    for name, data in list(world.memory.objects.items()):
+        world.memory.objects[name] = data[:keep]
+        assert any(problem.object == name for problem in verify_at_rest(world.stores).problems)
+        if needed_to_read(name):
+            with pytest.raises(IntegrityError):
+                read_everything(world)
+        world.memory.objects[name] = data
+
+
+@pytest.mark.parametrize("prefix", ["packs/", "trees/", "index/", "points/", "keys/run-"])
+def test_two_objects_of_a_kind_swapped_are_refused(world: World, prefix: str) -> None:
+    one, other, *_ = of_kind(world, prefix)
+    objects = world.memory.objects
+    objects[one], objects[other] = objects[other], objects[one]
+    with pytest.raises(IntegrityError):
+        read_everything(world)
+
+
+@pytest.mark.parametrize("prefix", ["packs/", "trees/", "index/", "points/app/000002", "keys/run-", "keys/index"])
+def test_an_object_that_is_gone_is_missed(world: World, prefix: str) -> None:
+    for name in of_kind(world, prefix):
+        data = world.memory.objects.pop(name)
+        with pytest.raises(IntegrityError):
+            world.reader().points() and read_everything(world)
+        if prefix in ("packs/", "trees/", "index/"):
+            assert any(
+                problem.object == name and problem.what == "missing"
+                for problem in verify_at_rest(world.stores).problems
+            )
+        world.memory.objects[name] = data
+
+
+def test_a_renamed_object_is_refused_although_its_hash_is_right(world: World) -> None:
+    """The content is genuine, but bound to another id: a pack under a new id, a manifest under another point."""
+    first, second = of_kind(world, "points/")
+    data = world.memory.objects[first]
+    moved = f"{second.rpartition('/')[0]}/{first.rpartition('/')[2]}"
+    del world.memory.objects[second]
+    world.memory.objects[moved] = data
+    with pytest.raises(IntegrityError):
+        world.reader().points()
+
+
+def test_a_point_of_another_vault_is_refused(world: World, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = World(tmp_path / "other")
+    other.back_up(Tree(FILES), kind=Kind.FULL)
+    name = of_kind(other, "points/")[0]
+    world.memory.objects[name] = other.memory.objects[name]
+    with pytest.raises(IntegrityError, match="writer"):
+        world.reader().points()
+
+
+def test_a_whole_other_vault_in_its_place_is_noticed(world: World, tmp_path: Path) -> None:
+    recipient = Recipient.load(tmp_path / "id.pub")
+    replaced = MemoryStore()
+    create_vault([replaced], [Recipient(recipient.public)], tmp_path / "forger")
+    with pytest.raises(IntegrityError, match="pinned"):
+        VaultReader.open([replaced], world.identity)
+    with pytest.raises(IntegrityError, match="pinned"):
+        world.writer([replaced])
+
+
+def test_an_older_state_of_the_store_is_noticed_by_writer_and_reader(world: World) -> None:
+    before = dict(world.memory.objects)
+    world.back_up(Tree({b"newer": b"1"}))
+    world.reader().points()
+    world.memory.objects.clear()
+    world.memory.objects.update(before)
+    with pytest.raises(IntegrityError, match="shorter"):
+        world.writer().points()
+    with pytest.raises(IntegrityError, match="shorter"):
+        world.reader().points()
+
+
+def test_a_forged_manifest_needs_more_than_the_store(world: World) -> None:
+    """Someone with the store and the index key, but no writer's signing key."""
+    name = of_kind(world, "points/")[0]
+    data = world.memory.objects.pop(name)
+    forged = data[: frames.HEADER_SIZE + 16] + os.urandom(64) + data[frames.SIGNED_SIZE :]
+    world.memory.objects[f"{name[:-64]}{hashlib.sha256(forged).hexdigest()}"] = forged
+    with pytest.raises(IntegrityError, match="signature"):
+        world.reader().points()
+
+
+def test_an_object_of_a_newer_format_is_said_to_be_that(world: World) -> None:
+    name = of_kind(world, "config/")[0]
+    data = bytearray(world.memory.objects.pop(name))
+    data[6] = 2
+    world.memory.objects[f"{name[:-64]}{hashlib.sha256(data).hexdigest()}"] = bytes(data)
+    with pytest.raises(UsageError, match="newer Coffer"):
+        world.writer()
+
+
+def test_another_identity_opens_nothing(world: World, tmp_path: Path) -> None:
+    with pytest.raises(WrongKey):
+        VaultReader.open(world.stores, generate_identity(tmp_path / "stranger"))
+
+
+def test_a_writers_host_cannot_read_back(world: World, tmp_path: Path) -> None:
+    """Nothing that the writer's files hold opens a content key; and no object holds content in the clear."""
+    credentials = world.credentials
+    keys = [credentials.signing_key, credentials.index_key]
+    keys += [
+        sealing.derive(key, purpose, bytes.fromhex(credentials.vault))
+        for key in keys
+        for purpose in ("wrap", "records")
+    ]
+    vault = bytes.fromhex(credentials.vault)
+    for name in of_kind(world, "packs/"):
+        data = world.memory.objects[name]
+        pack, run, wrapped = data[24:40], data[40:56], data[56 : packs.HEADER_SIZE]
+        for key in keys:
+            with pytest.raises(IntegrityError):
+                packs.RunKey(vault, run, key).unwrap(pack, wrapped, name)
+    stored = b"".join(world.memory.objects.values())
+    assert FILES[b"a"][:32] not in stored
+    assert b"texttext" not in stored
+    assert not [
+        path for path in tmp_path.iterdir() if path.name not in {"id", "id.pub", "id.state", "writer", "writer.state"}
+    ]
+
+
+def test_wal_the_same_again_is_fine_and_other_bytes_are_not(world: World) -> None:
+    writer = world.writer()
+    data = world.reader().get_wal(CLUSTER, SEGMENT)
+    writer.put_wal(CLUSTER, SEGMENT, data)
+    assert len(of_kind(world, f"wal/{CLUSTER}/")) == 1
+    with pytest.raises(IntegrityError, match="Other bytes"):
+        writer.put_wal(CLUSTER, SEGMENT, data + b"x")
+    assert writer.wal_names(CLUSTER) == [SEGMENT]
+    assert list(writer.has_wal(CLUSTER, SEGMENT).values()) == [True]
+    assert list(writer.has_wal(CLUSTER, "000000010000000000000004").values()) == [False]
+
+
+def test_wal_that_is_absent_is_absent(world: World) -> None:
+    with pytest.raises(NotThere):
+        world.reader().get_wal(CLUSTER, "000000010000000000000004")
+    with pytest.raises(UsageError):
+        world.writer().put_wal(CLUSTER, "../../config/x", b"1")
+
+
+@pytest.mark.parametrize("path", [b"../../etc/passwd", b"/etc/passwd", b"a/../../b", b"a//b", b"./a", b"a/"])
+def test_a_manifest_that_climbs_out_of_its_tree_is_refused(tmp_path: Path, path: bytes) -> None:
+    world = World(tmp_path)
+    point = world.back_up(Tree({path: b"owned"}))
+    reader = world.reader()
+    with pytest.raises(IntegrityError, match="outside"):
+        reader.restore(point, "files", tmp_path / "target" / "deep")
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_file_is_never_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    world = World(tmp_path)
+    point = world.back_up(Tree({b"link/file": b"owned"}, links={b"link": os.fsencode(tmp_path / "victim")}))
+    with pytest.raises(CofferError):
+        world.reader().restore(point, "files", tmp_path / "target")
+    assert list((tmp_path / "victim").iterdir()) == []
