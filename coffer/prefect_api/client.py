@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -14,6 +14,9 @@ from uuid import UUID, uuid4
 from coffer.errors import ApprovalError, NotThere, OutsideSystemError, StepFailed, UsageError
 from coffer.prefect_api.flow_run import FlowRun
 from coffer.prefect_api.transport import Transport
+
+_WORKER_MAY_SPEAK = timedelta(minutes=1)
+_WORKER_SPEAKS_WITHIN = 20.0
 
 
 @dataclass(frozen=True)
@@ -213,11 +216,9 @@ class PrefectApi:
         Raises:
             UsageError: It has not finished, or succeeded already.
         """
-        run = self.run(run_id)
-        if not run.finished or run.succeeded:
-            raise UsageError(
-                f"run {run.name} is {run.state}", detail="only a crashed, failed or cancelled run can be resumed"
-            )
+        run = self._resumable(run_id)
+        if self._wait_for_its_worker(run):
+            self._resumable(run_id)
         self._set_state(run_id, {"type": "SCHEDULED", "name": "AwaitingRetry", "message": reason}, force=True)
         return self.run(run_id)
 
@@ -276,6 +277,38 @@ class PrefectApi:
         query = {"artifacts": conditions, "sort": "CREATED_DESC"}
         found: list[dict[str, Any]] = self.transport.send("POST", "/artifacts/filter", query).json()
         return found
+
+    def _resumable(self, run_id: str) -> FlowRun:
+        run = self.run(run_id)
+        if not run.finished or run.succeeded:
+            raise UsageError(
+                f"run {run.name} is {run.state}", detail="only a crashed, failed or cancelled run can be resumed"
+            )
+        return run
+
+    def _wait_for_its_worker(self, run: FlowRun) -> bool:
+        """Wait until the worker is done with a process that has just ended; return whether there was one to wait for.
+
+        Seconds after a process was killed its worker says once more that the run crashed. Said after the retry, that
+        takes the run's place in its queue away while it works, and a second release could begin beside it. Behind that
+        the worker sends an event, which is what this waits for; a worker that is gone sends none and says nothing.
+        """
+        if not run.since or datetime.now(UTC) - datetime.fromisoformat(run.since) > _WORKER_MAY_SPEAK:
+            return False
+        deadline = self._clock() + _WORKER_SPEAKS_WITHIN
+        query = {
+            "filter": {
+                "event": {"name": ["prefect.worker.executed-flow-run"]},
+                "related": {"id": [f"prefect.flow-run.{run.id}"]},
+                "occurred": {"since": run.since, "until": "9999-01-01T00:00:00Z"},
+            },
+            "limit": 1,
+        }
+        while self._clock() < deadline:
+            if self.transport.send("POST", "/events/filter", query).json()["events"]:
+                break
+            self._sleep(0.5)
+        return True
 
     def _set_state(self, run_id: str, state: Mapping[str, Any], *, force: bool) -> None:
         body = {"state": dict(state), "force": force}

@@ -25,6 +25,7 @@ class FlowRun:
         tags: Its tags.
         started: ISO time of its first start, or empty.
         ended: ISO time of its end, or empty.
+        since: ISO time at which it came into its state, or empty.
         inputs: Where a waiting run keeps the form it wants filled in (`schema`, `response`, `description`).
     """
 
@@ -39,6 +40,7 @@ class FlowRun:
     tags: tuple[str, ...] = ()
     started: str = ""
     ended: str = ""
+    since: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -73,6 +75,7 @@ class FlowRun:
             tags=tuple(document.get("tags") or ()),
             started=document.get("start_time") or "",
             ended=document.get("end_time") or "",
+            since=state.get("timestamp") or "",
             inputs=details.get("run_input_keyset") or {},
         )
 
@@ -89,4 +92,5 @@ class FlowRun:
             "tags": list(self.tags),
             "started": self.started,
             "ended": self.ended,
+            "since": self.since,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -163,6 +163,30 @@ def test_what_ended_badly_can_go_on(prefect: Prefect, state: str) -> None:
         "state": {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "by ada"},
         "force": True,
     }
+
+
+def test_what_has_just_crashed_goes_on_when_its_worker_has_said_all_it_has_to_say(prefect: Prefect) -> None:
+    crashed = document("CRASHED")
+    crashed["state"]["timestamp"] = (datetime.now(UTC) - timedelta(seconds=2)).isoformat()
+    prefect.on(f"GET /flow_runs/{RUN}", crashed, crashed, document("SCHEDULED", "AwaitingRetry"))
+    prefect.on("POST /events/filter", {"events": []}, {"events": []}, {"events": [{}]})
+    prefect.on(f"POST /flow_runs/{RUN}/set_state", {"status": "ACCEPT"}, status=201)
+    prefect.api.retry(RUN)
+    order = [name for name, _ in prefect.bodies]
+    assert order.count("POST /events/filter") == 3
+    assert order.index(f"POST /flow_runs/{RUN}/set_state") > max(
+        place for place, name in enumerate(order) if name == "POST /events/filter"
+    )
+
+
+def test_a_worker_that_is_gone_is_not_waited_for_long(prefect: Prefect) -> None:
+    crashed = document("CRASHED")
+    crashed["state"]["timestamp"] = datetime.now(UTC).isoformat()
+    prefect.on(f"GET /flow_runs/{RUN}", crashed)
+    prefect.on("POST /events/filter", {"events": []})
+    prefect.on(f"POST /flow_runs/{RUN}/set_state", {"status": "ACCEPT"}, status=201)
+    prefect.api.retry(RUN)
+    assert 15 < prefect.now < 30
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "PAUSED", "SCHEDULED", "COMPLETED"])
