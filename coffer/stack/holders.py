@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterable
@@ -33,13 +34,10 @@ def holder(port: int) -> str:
     for process in _PROC.iterdir():
         if not process.name.isdigit():
             continue
-        try:
-            links = {os.readlink(entry) for entry in (process / "fd").iterdir()}  # noqa: PTH115 - these are no paths
-            if links & inodes:
+        with contextlib.suppress(OSError):  # it ended, or it is another account's
+            if any(_link(entry) in inodes for entry in (process / "fd").iterdir()):
                 words = (process / "cmdline").read_bytes().split(b"\0")[:3]
                 return f"process {process.name} ({b' '.join(words).decode(errors='replace').strip()})"
-        except OSError:
-            continue  # it ended, or it is another account's
     return "a process of another account, or one that has just ended"
 
 
@@ -57,6 +55,13 @@ def refuse_taken(services: Iterable[Service]) -> None:
                     detail=f"by {holder(port)}",
                     resolution="End that process, or set COFFER_PORT_OFFSET (10000, say) to move the whole stack",
                 )
+
+
+def _link(entry: Path) -> str:
+    try:
+        return os.readlink(entry)  # noqa: PTH115 - what it says is no path
+    except FileNotFoundError:
+        return ""  # closed in the meantime
 
 
 def _listening_inodes(port: int) -> set[str]:

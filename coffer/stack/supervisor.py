@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 import xmlrpc.client
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from coffer.errors import OutsideSystemError, StepFailed
+from coffer.errors import OutsideSystemError, StepFailed, UsageError
 from coffer.processes import run
 from coffer.stack import files
 from coffer.stack.service import Service
@@ -208,12 +209,23 @@ def _path() -> str:
 
 
 def _plain(value: object) -> str:
-    return str(value).replace("%", "%%")  # the file's own expansion
+    text = str(value)
+    # The file's format has no way to write these: a line would end, or a comment begin.
+    if "\n" in text or re.search(r"(^|\s)[;#]", text):
+        raise UsageError("the supervisor's configuration cannot hold this", detail=repr(text))
+    return text.replace("%", "%%")  # the file's own expansion
 
 
 def _quoted(word: str) -> str:
-    return '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+    return _plain('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"')
 
 
 def _environment(variables: Mapping[str, str]) -> str:
-    return ",".join(f"{name}={_quoted(value)}" for name, value in sorted(variables.items()))
+    return ",".join(f"{name}={_variable(value)}" for name, value in sorted(variables.items()))
+
+
+def _variable(value: str) -> str:
+    # It strips quotes of both kinds from both ends, and knows no way to write one.
+    if '"' in value or value.strip("'") != value:
+        raise UsageError("the supervisor's configuration cannot hold quotes there", detail=repr(value))
+    return _plain(f'"{value}"')
