@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from coffer.errors import CofferError
+from coffer.errors import CofferError, IntegrityError
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class DrillReport:
         facts: What the service told of itself.
         wal_files: Log files replayed.
         restored_bytes: Bytes written.
-        exit_code: Of the first thing that went wrong.
+        exit_code: Of what went wrong; damaged data weighs most.
     """
 
     environment: str
@@ -133,7 +133,8 @@ class DrillReport:
         """Note that something is wrong."""
         self.checks.append(Check(name, False, str(error)))
         self.damage.append(str(error))
-        self.exit_code = self.exit_code or error.exit_code
+        if not self.exit_code or isinstance(error, IntegrityError):
+            self.exit_code = error.exit_code
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""

@@ -16,6 +16,7 @@ from coffer.recovery.restore import restore_postgres
 from coffer.recovery.scratch import Scratch
 from coffer.recovery.target import RestoreTarget
 from coffer.recovery.wal_server import WalServer
+from coffer.sources.files import FilesSource
 from coffer.sources.postgres import PostgresSource
 from coffer.sources.postgres.wal_fetch import WalFetcher
 from coffer.sources.postgres.wal_receiver import WalReceiver
@@ -51,6 +52,7 @@ class World:
         generate_identity(self.identity)
         create_vault(self.stores, [Recipient.load(folder / "identity.pub")], self.writer_file)
         self.written: list[Written] = []
+        self.uploads: Path | None = None
         with server.connect() as connection:
             connection.execute(f"CREATE DATABASE {DATABASE}")
             row = connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
@@ -84,6 +86,8 @@ class World:
         with writer.begin_point(service=SERVICE, kind=kind, started=datetime.now(UTC)) as builder:
             summary = builder.capture(source)
             source.prove_wal(writer, summary.facts)
+            if self.uploads is not None:
+                builder.capture(FilesSource("files", self.uploads))
             return builder.commit({})
 
     @contextmanager

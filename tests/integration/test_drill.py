@@ -1,0 +1,145 @@
+"""A drill passes when all is well, and names the damage when it is not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from coffer.recovery.drill import DrillRequest, run_drill
+from coffer.recovery.heartbeat import beat
+from coffer.recovery.questions import Questions
+from coffer.recovery.report_page import page
+from coffer.recovery.sabotage import Sabotage
+from coffer.recovery.target import RestoreTarget
+from coffer.vault.capture import Kind
+from tests.integration.drill_image import COMMAND, containers, drill_image
+from tests.integration.postgres_world import DATABASE, SERVICE, World, cluster
+
+
+class Service(World):
+    """A service with rows and files, two points and the log after them."""
+
+    image: str
+    scratch: Path
+    uploads: Path
+
+    def upload(self, content: bytes) -> None:
+        name = hashlib.sha256(content).hexdigest()
+        (self.uploads / name).write_bytes(content)
+        (self.uploads / name).chmod(0o644)
+        self.execute("INSERT INTO uploads VALUES (%s)", name)
+
+    def request(self, target: RestoreTarget | None = None, **changes: object) -> DrillRequest:
+        questions = Questions(image=self.image, command=COMMAND, database=DATABASE, role="creditai")
+        request = DrillRequest(
+            "production", SERVICE, self.stores, self.identity, DATABASE, target, questions=questions, seed=7,
+            directory=self.scratch,
+        )  # fmt: skip
+        return replace(request, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with cluster() as server, drill_image() as image:
+        world = Service(tmp_path_factory.mktemp("world"), server, stores=2)
+        world.image, world.scratch = image, server.data.parent
+        world.uploads = world.folder / "uploads"
+        world.uploads.mkdir(mode=0o755)
+        server.ensure_role("creditai", "of production")
+        world.execute("CREATE TABLE uploads (sha256 text PRIMARY KEY)")
+        world.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO creditai")
+        with world.receiving():
+            world.upload(b"one")
+            world.write(20)
+            world.take(Kind.FULL)
+            world.write(20)
+            world.upload(b"two")
+            world.take(Kind.INCREMENTAL)
+            for _ in range(4):
+                world.write(5)
+                world.execute("SELECT pg_switch_wal()")
+            beat(server.conninfo(DATABASE))
+        yield world
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(service: Service) -> Iterator[None]:
+    yield
+    assert list(service.scratch.glob("coffer-drill-*")) == []
+    assert containers() == 0
+
+
+def test_a_drill_to_the_end_of_the_log(service: Service) -> None:
+    report = run_drill(service.request(RestoreTarget()))
+    assert report.ok, report.lines()
+    assert report.rows["ledger"] == 60
+    assert report.facts == {"ledger": 60, "role": "creditai"}
+    assert report.rto_seconds
+    assert 0 < report.rto_seconds < 60
+    assert 0 < report.rpo_seconds["database"] < 120
+    assert {"restore database", "restore files", "replay, promote", "first answer"} <= {
+        phase.name for phase in report.phases
+    }
+    document = json.loads(json.dumps(report.as_dict()))
+    assert document["ok"] is True
+    html = page(report)
+    assert "<svg" in html
+    assert "http" not in html.replace("http-equiv", "")
+
+
+def test_a_drill_to_a_moment_between_two_writes(service: Service) -> None:
+    report = run_drill(service.request(RestoreTarget.at_time(service.written[29].at)))
+    assert report.ok, report.lines()
+    assert report.rows["ledger"] == 30
+
+
+def test_a_drawn_moment_is_drawn_again_by_the_same_seed(service: Service) -> None:
+    report = run_drill(service.request(questions=None))
+    assert report.ok, report.lines()
+    moment = RestoreTarget.parse_time(report.target).time
+    assert moment
+    assert report.rows["ledger"] == sum(1 for row in service.written if row.at <= moment)
+    again = run_drill(service.request(sabotage=Sabotage.WRONG_KEY))
+    assert again.target == ""
+    assert report.seed == again.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "target", "named", "code"),
+    [
+        (Sabotage.FLIPPED_PAGE, RestoreTarget(), "invalid page in block", 13),
+        (Sabotage.MISSING_SEGMENT, RestoreTarget(), "WAL", 13),
+        (Sabotage.WRONG_KEY, None, "", 12),
+    ],
+)
+def test_sabotage_fails_the_drill_and_is_named(
+    service: Service, sabotage: Sabotage, target: RestoreTarget | None, named: str, code: int
+) -> None:
+    report = run_drill(service.request(target, sabotage=sabotage))
+    assert not report.ok
+    assert report.damage
+    assert report.exit_code == code
+    said = " ".join(report.damage)
+    assert named in said
+    if sabotage is Sabotage.MISSING_SEGMENT:
+        assert f"WAL segment {report.sabotage.split()[1]} is missing" in said
+        assert report.phases[-1].name == "replay, promote"
+    if sabotage is Sabotage.FLIPPED_PAGE:
+        assert "ledger" in report.sabotage
+        assert "pg_amcheck found damage" in said
+    assert "failed" in page(report)
+
+
+def test_the_service_s_no_fails_the_drill(service: Service) -> None:
+    with service.receiving():
+        service.execute("INSERT INTO uploads VALUES ('lost')")
+        service.write()
+    report = run_drill(service.request(RestoreTarget()))
+    assert not report.ok
+    assert report.rto_seconds is None
+    assert "every upload has its file" in " ".join(report.damage)
