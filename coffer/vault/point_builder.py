@@ -248,12 +248,9 @@ class PointBuilder:
 
     def _name_run_keys(self, runs: set[bytes]) -> None:
         """Name the key objects of earlier runs as they are now: they may have been rewrapped."""
-        for store in self._access.stores.stores if runs else ():
-            if store.url in self._fan.failures:
-                continue
-            for info in store.list(f"{names.KEYS}/{key_objects.RUN}-"):
-                if bytes.fromhex(info.name.split("/")[1].removeprefix("run-")) in runs:
-                    self._objects[info.name] = info.size
+        for name, size in self._access.stores.sizes(f"{names.KEYS}/{key_objects.RUN}-").items() if runs else ():
+            if bytes.fromhex(name.split("/")[1].removeprefix("run-")) in runs:
+                self._objects[name] = size
 
     def _used_chunks(self) -> set[bytes]:
         return used_chunks((capture[0].entries.values() for capture in self._captures.values()), self._numbers)

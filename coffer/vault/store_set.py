@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from coffer.errors import CofferError, IntegrityError, NotThere, Unreachable
 from coffer.vault import names
-from coffer.vault.stores.protocol import Store
+from coffer.vault.stores.protocol import ObjectInfo, Store
 
 T = TypeVar("T")
 
@@ -91,11 +91,20 @@ class StoreSet:
     def where(self, prefix: str, *, every_store: bool = False) -> dict[str, list[Store]]:
         """Return which stores hold which names below a prefix; raises as `names` does."""
         found: dict[str, list[Store]] = {}
+        for store, info in self._walk(prefix, every_store):
+            found.setdefault(info.name, []).append(store)
+        return found
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the sizes of the objects that any store holds below a prefix; raises as `names` does."""
+        return {info.name: info.size for _, info in self._walk(prefix, every_store=False)}
+
+    def _walk(self, prefix: str, every_store: bool) -> list[tuple[Store, ObjectInfo]]:
+        found: list[tuple[Store, ObjectInfo]] = []
         failures: list[CofferError] = []
         for store in self.stores:
             try:
-                for info in store.list(prefix):
-                    found.setdefault(info.name, []).append(store)
+                found += [(store, info) for info in store.list(prefix)]
             except CofferError as error:
                 failures.append(error)
                 self.note(f"{store.url}: {error}")
