@@ -17,7 +17,7 @@ def check_stands(plan: ReleasePlan, observed: ObservedService) -> None:
     Raises:
         ApprovalError: Another release acted, or something else serves than the plan says.
     """
-    if observed.claimed_by == plan.release and observed.generation == plan.generation + 1:
+    if _acts(plan, observed):
         return
     if observed.generation != plan.generation:
         raise _void(
@@ -31,6 +31,20 @@ def check_stands(plan: ReleasePlan, observed: ObservedService) -> None:
         raise _void(
             f"{observed.active} runs {serving or 'nothing'}, the plan was made on {plan.old_image or 'nothing'}"
         )
+
+
+def check_acting(plan: ReleasePlan, observed: ObservedService) -> None:
+    """Refuse a step beyond the first unless this plan is the one that acts.
+
+    Raises:
+        ApprovalError: Another release claimed the environment since.
+    """
+    if not _acts(plan, observed):
+        raise _void(f"{observed.claimed_by or 'nobody'} has claimed {plan.environment}, not {plan.release}")
+
+
+def _acts(plan: ReleasePlan, observed: ObservedService) -> bool:
+    return observed.claimed_by == plan.release and observed.generation == plan.generation + 1
 
 
 def check_exceptions(exceptions: Sequence[GateException], now: datetime) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from coffer.errors import ApprovalError, CofferError, HeldByAnother, StepFailed
 from coffer.release.plan import ReleasePlan
 from coffer.release.rollback import steps_back
-from coffer.release.standing import check_stands
-from coffer.release.steps import AnyStep
+from coffer.release.standing import check_acting, check_stands
+from coffer.release.steps import AnyStep, Record
 from coffer.targets.protocol import Fence, StepOutcome, Target
 
 Checkpoint = Callable[[int, StepOutcome], None]
@@ -53,9 +53,15 @@ def perform_step(plan: ReleasePlan, index: int, target: Target, fence: Fence) ->
         HeldByAnother: Somebody else took over.
         StepFailed: It was carried out, and its state was not reached.
     """
+    observed = target.observe(plan.service)
     if index == 0:
-        check_stands(plan, target.observe(plan.service))
-    return _perform(plan, plan.steps[index], target, fence)
+        check_stands(plan, observed)
+    else:
+        check_acting(plan, observed)
+    step = plan.steps[index]
+    if any(isinstance(later, Record) and later.is_done(observed) for later in plan.steps[index:]):
+        return StepOutcome(step.describe(), done_before=True, detail="the release is on record")
+    return _perform(plan, step, target, fence)
 
 
 def switch_back(plan: ReleasePlan, target: Target, fence: Fence) -> tuple[StepOutcome, ...]:
