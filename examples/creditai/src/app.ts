@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import express, { type Express, type RequestHandler } from "express";
-import { observeRequests } from "./metrics.js";
+import { mounted, observeRequests } from "./metrics.js";
 import type { Parts } from "./parts.js";
 import { answerProblems, notFound } from "./problem.js";
 import { disputes } from "./routes/disputes.js";
@@ -26,9 +26,9 @@ export function createApp(parts: Parts): Express {
   app.use(observeRequests(parts.metrics, parts.log));
   app.use(everyAnswer(parts));
   app.use(operations(parts));
-  app.use("/api/disputes", disputes(parts));
-  app.use("/api/uploads", uploads(parts));
-  app.use("/api/sessions", sessions(parts));
+  app.use("/api/disputes", mounted, disputes(parts));
+  app.use("/api/uploads", mounted, uploads(parts));
+  app.use("/api/sessions", mounted, sessions(parts));
   app.use(express.static(PUBLIC, { maxAge: 0 }));
   app.use(notFound);
   app.use(answerProblems(parts.log));

@@ -1,4 +1,4 @@
-import type { RequestHandler } from "express";
+import type { Request, RequestHandler, Response } from "express";
 import type { Logger } from "pino";
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 
@@ -47,14 +47,26 @@ export class Metrics {
   }
 }
 
+/** Remember where a router is mounted: Express has forgotten it once an error leaves the router. */
+export const mounted: RequestHandler = (request, response, next) => {
+  response.locals.mount = request.baseUrl;
+  next();
+};
+
+function routeOf(request: Request, response: Response): string {
+  const matched = (request.route as { path?: string } | undefined)?.path;
+  if (matched === undefined) return "other";
+  const mount = (response.locals.mount as string | undefined) ?? "";
+  return (mount + matched).replace(/(?<=.)\/$/, "");
+}
+
 /** Time every request, by route and not by path, so that ids do not become labels. */
 export function observeRequests(metrics: Metrics, log: Logger): RequestHandler {
   return (request, response, next) => {
     const started = process.hrtime.bigint();
     response.on("close", () => {
       const seconds = Number(process.hrtime.bigint() - started) / 1e9;
-      const matched = (request.route as { path?: string } | undefined)?.path;
-      const route = matched === undefined ? "other" : request.baseUrl + matched;
+      const route = routeOf(request, response);
       const status = response.writableFinished ? response.statusCode : 499;
       metrics.requests.observe({ method: request.method, route, status }, seconds);
       // Under load a line a request costs more than the request: what went well and fast is for debug.

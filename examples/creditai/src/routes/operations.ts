@@ -13,10 +13,12 @@ export function operations(parts: Parts): Router {
     response.json({ ok: true });
   });
 
-  router.get(["/api/health/ready", "/api/health"], async (_request, response) => {
-    const ready = await readiness(parts.database, parts.redis, parts.state.stopping);
-    response.status(ready.ok ? 200 : 503).json({ live: true, ready: ready.ok, checks: ready.checks });
-  });
+  for (const path of ["/api/health/ready", "/api/health"]) {
+    router.get(path, async (_request, response) => {
+      const ready = await readiness(parts.database, parts.redis, parts.state.stopping);
+      response.status(ready.ok ? 200 : 503).json({ live: true, ready: ready.ok, checks: ready.checks });
+    });
+  }
 
   router.get("/api/version", (_request, response) => {
     response.json({ version: parts.build.version, instance: parts.config.instance, node: process.version });
