@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -181,15 +182,20 @@ class PointBuilder:
             located = tree_reading.read_locations(access.stores, access.keys, base.manifest)
             listed = self._base_sizes()  # a pack that the base does not need may be gone by now
             self._known = {chunk: place for chunk, place in located.items() if place.pack.name in listed}
+        self._first_put = threading.Lock()
         self._run = Run.begin(access.configuration, access.credentials)
         self._fan = FanOut(access.stores.stores)
         self._packer = PackWriter(access.keys, self._run.key, self._known, self._put)
         self._pipeline = ChunkPipeline(self._packer, self._numbers)
         self._bundle = Bundle(self._pipeline)
         self._open = True
-        self._put(self._run.name, self._run.data)
 
     def _put(self, name: str, data: bytes) -> None:
+        """Put an object everywhere, the run's key before the first: a run that stores nothing leaves nothing."""
+        with self._first_put:
+            if self._run.name not in self._objects:
+                self._objects[self._run.name] = len(self._run.data)
+                self._fan.put(self._run.name, self._run.data)
         self._objects[name] = len(data)
         self._fan.put(name, data)
 

@@ -106,7 +106,7 @@ def test_killed_at_every_store_call(tmp_path: Path, after: bool) -> None:
         first = world.back_up(Tree(BEFORE), kind=Kind.FULL)
         assert take_and_die(Deadly(folder / "store", number, after=after), folder), number
         points = world.writer().points()
-        assert [point.name for point in points][0] == first.name
+        assert points[0].name == first.name
         assert world.restore("first", point=first.name) == BEFORE
         if len(points) > 1:
             assert number == calls, "a point exists although something was still to be done"

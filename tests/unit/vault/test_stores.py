@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coffer.errors import NoVault, NotAllowed, NotThere, RefusedByPolicy, StoreFull, Unreachable, UsageError
+from coffer.errors import NotAllowed, NotThere, NoVault, RefusedByPolicy, StoreFull, Unreachable, UsageError
 from coffer.vault import configuration
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores import open_store
