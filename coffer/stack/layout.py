@@ -11,6 +11,7 @@ from coffer.errors import UsageError
 
 ENVIRONMENTS = ("production", "staging")
 STATE_VARIABLE = "COFFER_STATE"
+HOME_VARIABLE = "COFFER_HOME"
 # The kernel's limit is 107; PostgreSQL and HAProxy add to names while they work.
 _LONGEST_SOCKET = 99
 
@@ -29,13 +30,13 @@ class Layout:
 
     @classmethod
     def of_process(cls) -> Layout:
-        """Return the layout of COFFER_STATE, or of the default place for this account.
+        """Return the layout of COFFER_STATE and COFFER_HOME, or of this account's default place and this checkout.
 
         Raises:
             UsageError: Coffer is installed without its deployments/ folder.
         """
         default = Path("/var/lib/coffer") if os.geteuid() == 0 else Path.home() / ".local" / "state" / "coffer"
-        home = Path(coffer.__file__).resolve().parents[1]
+        home = Path(os.environ.get(HOME_VARIABLE) or Path(coffer.__file__).resolve().parents[1]).absolute()
         if not (home / "deployments" / "local").is_dir():
             raise UsageError(
                 "the local stack needs a checkout of Coffer",
