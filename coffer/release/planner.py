@@ -173,5 +173,9 @@ def _switch(new: Colour, old: Colour | None, policy: RolloutPolicy) -> tuple[Any
 def draining(colour: Colour, service: ServiceSpec, policy: RolloutPolicy) -> Drain:
     """Return the step that lets a colour finish, as service and policy say."""
     return Drain(
-        colour=colour, signal=service.drain, http_within=policy.http_drain, websocket_within=policy.websocket_drain
+        colour=colour,
+        signal=service.drain,
+        reopen=service.reopen,
+        http_within=policy.http_drain,
+        websocket_within=policy.websocket_drain,
     )

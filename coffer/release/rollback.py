@@ -18,6 +18,7 @@ from coffer.release.steps import (
     LeaveProxy,
     Record,
     Remove,
+    Reopen,
     Resume,
     Start,
     Stop,
@@ -88,6 +89,9 @@ def steps_back(plan: ReleasePlan, observed: ObservedService) -> tuple[AnyStep, .
     steps = [undo for step in reversed(plan.steps) for undo in step.undo]
     if plan.old is not None and observed.at(plan.old).healthy:
         steps = [step for step in steps if not isinstance(step, Resume | AwaitHealth)]
+    if observed.active is plan.old and observed.intent is None:
+        # It was never drained: draining comes after the switch.
+        steps = [step for step in steps if not isinstance(step, Reopen)]
     return tuple(steps)
 
 
@@ -138,6 +142,8 @@ def _back(
     if not (here.running and here.in_proxy):
         steps.append(AwaitHealth(colour=target, times=1, within=service.start_within))
         steps.append(JoinProxy(colour=target, within=policy.proxy_within))
+    if here.running and service.reopen:
+        steps.append(Reopen(colour=target, signal=service.reopen))
     steps.append(WriteIntent(colour=target))
     steps.append(Switch(colour=target, back=bad))
     steps.append(VerifySwitch(colour=target, requests=policy.verify_requests))

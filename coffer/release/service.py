@@ -40,6 +40,7 @@ class ServiceSpec:
         start_within: Seconds until it must be healthy.
         stop_within: Seconds between SIGTERM and SIGKILL.
         drain: Signal that makes it close WebSockets with 1012 and keep serving; empty if it has no such door.
+        reopen: Signal that opens that door again, for an instance that is to serve after all; empty if none is needed.
         migrations: Folder of SQL files inside the image; empty if there is none.
         settings: Plain variables.
         secrets: Variables whose values are resolved only at the target.
@@ -60,6 +61,7 @@ class ServiceSpec:
     start_within: float = 30.0
     stop_within: float = 10.0
     drain: str = ""
+    reopen: str = ""
     migrations: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, SecretReference] = field(default_factory=dict)

@@ -230,6 +230,7 @@ class Drain(Step, tag="drain", frozen=True, kw_only=True):
     signal: str
     http_within: float
     websocket_within: float
+    reopen: str = ""
 
     def describe(self) -> str:
         """Return what it does."""
@@ -238,6 +239,22 @@ class Drain(Step, tag="drain", frozen=True, kw_only=True):
     def is_done(self, observed: ObservedService) -> bool:
         """Tell whether it was drained or does not run."""
         return not observed.at(self.colour).running or self.key in observed.journal
+
+    @property
+    def undo(self) -> tuple[AnyStep, ...]:
+        """Let it take WebSockets again."""
+        return (Reopen(colour=self.colour, signal=self.reopen),) if self.reopen else ()
+
+
+class Reopen(Step, tag="reopen", frozen=True, kw_only=True):
+    """Tell a drained instance that it serves after all."""
+
+    colour: Colour
+    signal: str
+
+    def describe(self) -> str:
+        """Return what it does."""
+        return f"let {self.colour} take WebSockets again"
 
 
 class Soak(Step, tag="soak", frozen=True, kw_only=True):
@@ -331,5 +348,5 @@ class ClearIntent(Step, tag="clear-intent", frozen=True, kw_only=True):
 
 AnyStep = Union[  # noqa: UP007 - msgspec resolves it from a name that forward references use
     Claim, Expand, FetchImage, Start, Resume, AwaitHealth, JoinProxy, SmokeTest, WriteIntent, Switch, VerifySwitch,
-    Drain, Soak, Stop, Record, Remove, LeaveProxy, ClearIntent,
+    Drain, Reopen, Soak, Stop, Record, Remove, LeaveProxy, ClearIntent,
 ]  # fmt: skip

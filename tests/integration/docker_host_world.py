@@ -117,7 +117,8 @@ def world() -> Iterator[World]:
             host = DockerHost(settings, {"env:PASSWORD": "tellnobody"}.__getitem__)
             repository = f"{registry.address}/tiny"
             spec = ServiceSpec(
-                "tiny", TOPIC, repository, 3000, health="/health", version="/version", smoke=("/",), drain="SIGUSR2",
+                "tiny", TOPIC, repository, 3000, health="/health", version="/version", smoke=("/",),
+                drain="SIGUSR2", reopen="SIGHUP",
                 cpus=0.5, memory="256m", secrets={"PASSWORD": SecretReference("env:PASSWORD", "0" * 64)},
             )  # fmt: skip
             images = _images(engine.client, directory, repository)

@@ -185,6 +185,13 @@ class Actions:
         )
 
     @perform.register
+    def _reopen(self, step: steps.Reopen) -> Effect:
+        with self.lease.guard(self.fence):
+            self.containers.signal(self.service, step.colour, step.signal)
+        self._note(step)
+        return Effect()
+
+    @perform.register
     def _soak(self, step: steps.Soak) -> Effect:
         begin, first = time.monotonic(), self.proxy.counters(step.colour)
         old = self.proxy.counters(step.colour.other)

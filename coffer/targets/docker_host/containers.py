@@ -146,6 +146,7 @@ class Containers:
         }  # fmt: skip
         about = {"COFFER_RELEASE": release, "COFFER_IMAGE": image.digest, "PORT": str(service.port)}
         return {
+            "hostname": self.name(service, colour),
             "user": f"{service.user}:{service.user}",
             "read_only": True,
             "cap_drop": ["ALL"],

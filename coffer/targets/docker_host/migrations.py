@@ -6,10 +6,12 @@ what is applied, `-- migrate:down` ends it, `transaction:false` runs it outside 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import re
 import tarfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -28,6 +30,8 @@ _UP = re.compile(
 _NAME = re.compile(r"(?P<version>\d+)_.*\.sql")
 # Any number, as long as it is always the same: one migration at a time in this database.
 _ADVISORY_LOCK = 0x0C0FFE12
+_ATTEMPTS = 5
+_PAUSE = 1.0  # seconds between two attempts to get a lock
 
 
 def read(client: docker.DockerClient, image: ImageReference, folder: str) -> Mapping[str, str]:
@@ -83,15 +87,14 @@ def apply(conninfo: str, files: Mapping[str, str], wanted: Sequence[Migration]) 
         text = files.get(migration.name, "")
         if hashlib.sha256(text.encode()).hexdigest() != migration.sha256:
             raise IntegrityError(f"{migration.name} in the image is not the file that was approved")
-    done = []
     with _connect(conninfo) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
-        _become_owner(connection)
-        connection.execute("CREATE TABLE IF NOT EXISTS public.schema_migrations (version varchar PRIMARY KEY)")
-        for migration in wanted:
-            if _apply_one(connection, migration, files[migration.name]):
-                done.append(migration.name)
-    return tuple(done)
+        try:
+            connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+            _become_owner(connection)
+            connection.execute("CREATE TABLE IF NOT EXISTS public.schema_migrations (version varchar PRIMARY KEY)")
+        except psycopg.Error as error:
+            raise StepFailed("PostgreSQL does not let migrations begin", detail=str(error).strip()) from error
+        return tuple(one.name for one in wanted if _apply_one(connection, one, files[one.name]))
 
 
 def _apply_one(connection: psycopg.Connection[tuple[object, ...]], migration: Migration, text: str) -> bool:
@@ -101,17 +104,21 @@ def _apply_one(connection: psycopg.Connection[tuple[object, ...]], migration: Mi
     up = _UP.search(text)
     if up is None:
         raise StepFailed(f"{migration.name} has no '-- migrate:up'")
-    note = "INSERT INTO public.schema_migrations (version) VALUES (%s)"
-    try:
-        if "transaction:false" in up["options"]:
-            connection.execute(up["body"].encode())
-            connection.execute(note, [migration.version])
-        else:
-            with connection.transaction():
+    whole = "transaction:false" not in up["options"]
+    for attempt in range(_ATTEMPTS):
+        try:
+            with connection.transaction() if whole else contextlib.nullcontext():
                 connection.execute(up["body"].encode())
-                connection.execute(note, [migration.version])
-    except psycopg.Error as error:
-        raise StepFailed(f"PostgreSQL refuses {migration.name}", detail=str(error).strip()) from error
+                connection.execute("INSERT INTO public.schema_migrations VALUES (%s)", [migration.version])
+        except psycopg.errors.LockNotAvailable as error:
+            # Letting go is what keeps the service's own queries from queueing behind this one.
+            if not whole or attempt == _ATTEMPTS - 1:
+                raise StepFailed(f"{migration.name} did not get its lock", detail=str(error).strip()) from error
+            time.sleep(_PAUSE)
+        except psycopg.Error as error:
+            raise StepFailed(f"PostgreSQL refuses {migration.name}", detail=str(error).strip()) from error
+        else:
+            break
     return True
 
 

@@ -16,7 +16,9 @@ const server = http.createServer((request, response) => {
   request.on("end", () => answer(200, `${VERSION} ${body}`));
 });
 server.keepAliveTimeout = 75000;
+let draining = false;
 server.on("upgrade", (request, socket) => {
+  if (draining) return socket.end("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
   const accept = crypto.createHash("sha1")
     .update(request.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest("base64");
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
@@ -33,6 +35,7 @@ const closeWebSockets = (code) => {
     setTimeout(() => socket.destroy(), 1000).unref();
   }
 };
-process.on("SIGUSR2", () => closeWebSockets(1012));
+process.on("SIGUSR2", () => { draining = true; closeWebSockets(1012); });
+process.on("SIGHUP", () => { draining = false; });
 process.on("SIGTERM", () => { closeWebSockets(1001); server.close(() => process.exit(0)); server.closeIdleConnections(); });
 server.listen(Number(PORT));

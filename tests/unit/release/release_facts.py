@@ -16,6 +16,7 @@ SPEC = ServiceSpec(
     REPOSITORY,
     3000,
     drain="SIGUSR2",
+    reopen="SIGHUP",
     settings={"NODE_ENV": "production"},
     secrets={"DATABASE_URL": SecretReference("block:database/creditai#url", "c" * 64)},
 )

@@ -94,6 +94,7 @@ def test_a_failure_at_any_step_goes_back(victim: str) -> None:
     assert observed.blue == serving_blue().blue
     assert observed.intent is None
     assert not observed.green.exists
+    assert ("Reopen:blue" in target.performed) is ("WriteIntent:green" in target.performed)
 
 
 @pytest.mark.parametrize("victim", ["Switch", "ClearIntent", "LeaveProxy", "Remove"])

@@ -176,7 +176,7 @@ def test_while_the_old_one_still_runs_a_rollback_is_the_switch_alone() -> None:
         intent=Colour.GREEN,
     )
     kinds = [type(step).__name__ for step in _rollback(soaking).steps]
-    assert kinds == ["Claim", "WriteIntent", "Switch", "VerifySwitch", "Record", "Drain", "Stop"]
+    assert kinds == ["Claim", "Reopen", "WriteIntent", "Switch", "VerifySwitch", "Record", "Drain", "Stop"]
 
 
 def test_before_the_switch_a_rollback_only_takes_the_new_one_away() -> None:
