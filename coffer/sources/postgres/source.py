@@ -39,9 +39,9 @@ class _Tree:
     parent: Parent | None
     received: dict[str, Received] = field(default_factory=dict)
     backup_label: bytes = b""
-    tablespaces: dict[str, str] = field(default_factory=dict)
 
     def take(self, archive: str, blocks: Iterator[memoryview]) -> None:
+        # A tablespace's files come in an archive of their own; they stand where the server has a link to them.
         prefix = b"" if archive == MAIN_ARCHIVE else b"pg_tblspc/" + archive.removesuffix(".tar").encode() + b"/"
         for member, content in members(blocks):
             path = (prefix + member.path).removeprefix(b"./")
@@ -53,10 +53,6 @@ class _Tree:
     def _other(self, path: bytes, member: Member) -> None:
         if member.type == "5":
             self.sink.add(_entry(path, member, EntryType.DIRECTORY))
-        elif member.type == "2" and path.startswith(b"pg_tblspc/"):
-            # A tablespace's files come in an archive of their own; here they stand where its link stands.
-            self.tablespaces[path.removeprefix(b"pg_tblspc/").decode()] = member.target.decode(errors="replace")
-            self.sink.add(_entry(path, member, EntryType.DIRECTORY, mode=0o700))
         elif member.type == "2":
             self.sink.add(_entry(path, member, EntryType.SYMLINK, target=member.target))
         else:
@@ -197,7 +193,7 @@ class PostgresSource:
             "checkpoint": checkpoint[1].decode() if checkpoint else None,
             "backup_label": tree.backup_label,
             "backup_manifest": zstandard.compress(manifest.for_incremental(), 3),
-            "tablespaces": dict(tree.tablespaces),
+            "tablespaces": dict(backup.tablespaces),
             "cluster": self._cluster or str(identity.system),
             "stopped": datetime.now(UTC).isoformat(),
         }
@@ -229,13 +225,11 @@ def _hashed(content: Iterator[Buffer], digest: hashlib._Hash) -> Iterator[Buffer
         yield block
 
 
-def _entry(
-    path: bytes, member: Member, type: EntryType = EntryType.FILE, *, mode: int | None = None, target: bytes = b""
-) -> Entry:
+def _entry(path: bytes, member: Member, type: EntryType = EntryType.FILE, *, target: bytes = b"") -> Entry:
     return Entry(
         path=path,
         type=type,
-        mode=member.mode if mode is None else mode,
+        mode=member.mode,
         uid=member.uid,
         gid=member.gid,
         mtime_ns=member.mtime * 1_000_000_000,
