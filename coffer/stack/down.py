@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from coffer.errors import UsageError
 from coffer.stack import certificates
-from coffer.stack.house import House
+from coffer.stack.house import House, remembered_database
 from coffer.stack.layout import Layout
 from coffer.stack.leftovers import end_processes, unmount_below
 from coffer.stack.lock import alone
@@ -57,7 +57,7 @@ def down(layout: Layout, ports: Ports, *, purge: bool, report: Callable[[str], N
 
 def _services(layout: Layout, ports: Ports) -> tuple[Service, ...]:
     layout.prepare()
-    return House(layout, ports).services(certificates.of(layout.edge))
+    return House(layout, ports, remembered_database(layout)).services(certificates.of(layout.edge))
 
 
 def _stop(supervisor: Supervisor, services: Iterable[Service], *, but: set[str]) -> None:

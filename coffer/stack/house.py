@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from coffer.stack import files
 from coffer.stack.certificates import EdgeCertificate
 from coffer.stack.layout import ENVIRONMENTS, Layout
 from coffer.stack.ports import OFFSET_VARIABLE, Ports
@@ -27,9 +28,17 @@ SERVICE = "creditai"
 REGIONS = ("a", "b")
 POOL, ESCROW_POOL = "coffer", "coffer-escrow"
 # Jobs that are no services; see up.py.
-VAULT_JOB, DEPLOYMENTS_JOB, NETWORKS_JOB = "vault", "deployments", "networks"
+VAULT_JOB, POOLS_JOB, NETWORKS_JOB = "vault", "work-pools", "networks"
 # Builds, scans and loads on a small machine: more at the same time would only be slower, and blur measurements.
 _POOL_LIMIT, _ESCROW_LIMIT = 4, 1
+
+
+def remembered_database(layout: Layout, choice: str | None = None) -> str:
+    """Return where Prefect keeps its own data: this choice, else the last one, else SQLite."""
+    remembered = layout.run / "database"
+    if choice:
+        files.write(remembered, choice)
+    return remembered.read_text() if remembered.exists() else "sqlite"
 
 
 @dataclass(frozen=True)
@@ -192,7 +201,7 @@ class House:
         }
         # The identity is a path that this worker alone is told: what runs in the other pool opens nothing.
         escrow = {**shared, "COFFER_IDENTITY": str(self.vault.identity)}
-        after = (DEPLOYMENTS_JOB, NETWORKS_JOB)
+        after = (POOLS_JOB, NETWORKS_JOB)
         return (
             prefect.worker(self.prefect, POOL, limit=_POOL_LIMIT, environment=shared, after=after),
             prefect.worker(self.prefect, ESCROW_POOL, limit=_ESCROW_LIMIT, environment=escrow, after=after),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from coffer.errors import CofferError
 from coffer.stack import certificates
-from coffer.stack.house import House
+from coffer.stack.house import House, remembered_database
 from coffer.stack.layout import Layout
 from coffer.stack.ports import Ports
 from coffer.stack.service import Service
@@ -53,7 +53,7 @@ def status(layout: Layout, ports: Ports) -> list[ServiceStatus]:
         return []
     supervisor = supervisor_of(layout)
     states = supervisor.states()
-    house = House(layout, ports, own_engine="dockerd" in states)
+    house = House(layout, ports, remembered_database(layout), own_engine="dockerd" in states)
     services = house.services(certificates.of(layout.edge))
     with ThreadPoolExecutor(max_workers=len(services)) as pool:
         lines = list(pool.map(lambda service: _ask(service, states.get(service.name, _DOWN)), services))

@@ -6,11 +6,15 @@ import hashlib
 import os
 from collections.abc import Callable
 
+import yaml
+
 from coffer.errors import StepFailed
+from coffer.prefect_api.server_setup import apply_work_pool
+from coffer.prefect_api.transport import Transport
 from coffer.processes import run
 from coffer.stack import certificates, document, files, holders, packages
 from coffer.stack.base_image import default_cache, ensure_node_base
-from coffer.stack.house import DEPLOYMENTS_JOB, NETWORKS_JOB, REGIONS, VAULT_JOB, House
+from coffer.stack.house import NETWORKS_JOB, POOLS_JOB, REGIONS, VAULT_JOB, House, remembered_database
 from coffer.stack.layout import ENVIRONMENTS, Layout
 from coffer.stack.lock import alone
 from coffer.stack.networks import ensure_networks
@@ -49,7 +53,7 @@ def up(layout: Layout, ports: Ports, *, database: str | None, progress: Progress
     packages.ensure(progress.say, without=frozenset({"dockerd", "iptables"}) if engine_runs else frozenset())
     layout.prepare()
     with alone(layout.run):
-        return _up(layout, ports, _database(layout, database), progress, engine_runs=engine_runs)
+        return _up(layout, ports, remembered_database(layout, database), progress, engine_runs=engine_runs)
 
 
 def _up(layout: Layout, ports: Ports, database: str, progress: Progress, *, engine_runs: bool) -> House:
@@ -123,12 +127,22 @@ def _jobs(house: House, certificate: certificates.EdgeCertificate, progress: Pro
         Step("base-image", act(base_image), engine),
         Step(VAULT_JOB, vault, tuple(f"s3-{name}" for name in REGIONS)),
         Step("stack.json", act(lambda: document.write(house, certificate)), (VAULT_JOB, NETWORKS_JOB, *everything)),
-        Step(DEPLOYMENTS_JOB, lambda: _apply_deployments(house), ("prefect", "stack.json")),
+        # Before the rest of what Prefect is told, so that workers start while that goes on.
+        Step(POOLS_JOB, act(lambda: _apply_pools(house)), ("prefect",)),
+        Step("deployments", lambda: _apply_deployments(house), (POOLS_JOB, "stack.json")),
     ]
 
 
+def _apply_pools(house: House) -> None:
+    file = house.layout.home / "deployments" / "prefect" / "work-pools.yaml"
+    transport = Transport(house.prefect.api_url)
+    for pool in yaml.safe_load(file.read_text())["work_pools"]:
+        apply_work_pool(transport, pool)
+    transport.close()
+
+
 def _apply_deployments(house: House) -> str:
-    """Give Prefect its pools, blocks, deployments and automations, unless nothing about them has changed."""
+    """Give Prefect its blocks, deployments and automations, unless nothing about them has changed."""
     stamp, current = house.layout.run / "deployments.applied", _fingerprint(house)
     if stamp.exists() and stamp.read_text() == current:
         return "unchanged"
@@ -168,9 +182,3 @@ def _make_uploads(layout: Layout) -> None:
             os.chown(uploads, _SERVICE_USER, _SERVICE_USER)
             uploads.chmod(0o770)
 
-
-def _database(layout: Layout, wanted: str | None) -> str:
-    chosen = layout.run / "database"
-    if wanted:
-        files.write(chosen, wanted)
-    return chosen.read_text() if chosen.exists() else "sqlite"

@@ -23,9 +23,9 @@ def client() -> docker.DockerClient:
 def not_answering() -> str | None:
     """Return None when the engine answers, else why not."""
     try:
-        with_client = client()
-        with_client.ping()
-        with_client.close()
+        engine = client()
+        engine.ping()
+        engine.close()
     except (docker.errors.DockerException, OSError) as error:
         return f"{ADDRESS}: {error}"
     return None

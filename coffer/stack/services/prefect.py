@@ -101,6 +101,8 @@ def _prefect() -> tuple[str, ...]:
 
 
 def _not_polling(prefect: Prefect, pool: str, worker_name: str) -> str | None:
-    answer = Transport(prefect.api_url).send("POST", f"/work_pools/{pool}/workers/filter", {}).json()
+    transport = Transport(prefect.api_url)
+    answer = transport.send("POST", f"/work_pools/{pool}/workers/filter", {}).json()
+    transport.close()
     online = [entry["name"] for entry in answer if entry["status"] == "ONLINE"]
     return None if worker_name in online else f"pool {pool} has not heard from {worker_name}"

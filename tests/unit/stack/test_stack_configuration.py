@@ -69,7 +69,7 @@ def test_the_escrow_worker_alone_is_told_where_the_identity_is(house: House) -> 
 
 def test_every_service_waits_for_services_and_jobs_that_exist(house: House) -> None:
     services = house.services(certificates.of(house.layout.edge))
-    names = {service.name for service in services} | {"vault", "deployments", "networks"}
+    names = {service.name for service in services} | {"vault", "work-pools", "networks"}
     assert [name for service in services for name in service.after if name not in names] == []
     ports = [port for service in services for port in service.ports]
     assert len(ports) == len(set(ports)) == 26
