@@ -49,8 +49,9 @@ class Answer(RunInput):
 
 
 @flow(name="release")
-def release_service(environment: str, image: str | None = None, source: str | None = None, tag: str = "",
-                    attempt: int = 1, requester: str = "", version: str | None = None) -> str:
+def release_service(environment: str, image: str | None = None, source: str | None = None,
+                    build_arguments: dict[str, str] | None = None, tag: str = "", requester: str = "", attempt: int = 1,
+                    version: str | None = None) -> str:
     if version == "refuse":
         raise RefusedByPolicy("the gate refuses", detail="because")
     left = Path(f"{flow_run.id}.left")
@@ -67,7 +68,7 @@ def release_service(environment: str, image: str | None = None, source: str | No
     **{
         path: f'@flow(name="{name}")\ndef {path}(environment: str, {more}) -> None: ...\n'
         for path, name, more in (
-            ("roll_back_service", "rollback", 'reason: str = ""'),
+            ("roll_back_service", "rollback", 'reason: str, requester: str = ""'),
             ("back_up_service", "backup", 'kind: str = "auto"'),
             ("verify_vault", "vault-verify", "read_back: bool = True"),
             ("drill_recovery", "drill", "seed: int | None = None"),

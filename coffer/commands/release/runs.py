@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -27,18 +28,25 @@ from coffer.prefect_api import FlowRun, PrefectApi, Started
 @environment_option
 @click.argument("image", required=False, default="", metavar="IMAGE@sha256:…")
 @click.option("--source", default="", metavar="DIR", help="Build this folder instead of naming an image.")
-@click.option("--tag", default="", help="Tag that a build is pushed under, beside its digest.")
+@click.option("--build-argument", "build", multiple=True, metavar="NAME=VALUE", help="Argument of that build.")
 @click.option("--attempt", default=1, show_default=True, help="Raise it to release a digest that was rolled back.")
 @wait_option
 @timeout_option
 @json_option
 def run(
-    environment: str, image: str, source: str, tag: str, attempt: int, wait: bool, timeout: float, as_json: bool
+    environment: str,
+    image: str,
+    source: str,
+    build: tuple[str, ...],
+    attempt: int,
+    wait: bool,
+    timeout: float,
+    as_json: bool,
 ) -> None:
     """Start a release. The same image and attempt twice is one run."""
     if bool(image) == bool(source):
         raise UsageError("a release needs an image or a source", resolution="Name IMAGE@sha256:…, or --source DIR")
-    parameters = {"environment": environment, "attempt": attempt, "requester": getpass.getuser()}
+    parameters: dict[str, object] = {"environment": environment, "attempt": attempt, "requester": getpass.getuser()}
     key = ""
     if image:
         found, reference = checked(environment, image)
@@ -46,7 +54,8 @@ def run(
         key = idempotency_key(found.name, reference, attempt)
     else:
         environments.load(environment)
-        parameters |= {"source": source} | ({"tag": tag} if tag else {})
+        # The worker's folder is not this one.
+        parameters |= {"source": str(Path(source).resolve()), "build_arguments": _arguments(build)}
     api = PrefectApi.from_environment()
     _report(api, api.start(f"release/{environment}", parameters, key=key), wait, timeout, as_json)
 
@@ -61,7 +70,7 @@ def rollback(environment: str, reason: str, wait: bool, timeout: float, as_json:
     """Switch an environment back to what served before."""
     environments.load(environment)
     api = PrefectApi.from_environment()
-    parameters = {"environment": environment, "reason": reason}
+    parameters = {"environment": environment, "reason": reason, "requester": getpass.getuser()}
     _report(api, api.start(f"rollback/{environment}", parameters), wait, timeout, as_json)
 
 
@@ -96,6 +105,13 @@ def status(run_id: str, environment: str, limit: int, as_json: bool) -> None:
         click.echo(json.dumps([each.as_dict() for each in found]))
         return
     _table(found)
+
+
+def _arguments(build: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in build]
+    if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
+        raise UsageError(f"'{wrong[0]}' is no build argument", resolution="Write NAME=VALUE")
+    return {name: value for name, _, value in pairs}
 
 
 def _report(api: PrefectApi, started: Started, wait: bool, timeout: float, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,19 @@ def test_names_are_those_of_the_contract() -> None:
     assert not any(name.count("/") > 1 for name in names)
 
 
-def test_every_entrypoint_is_in_the_house() -> None:
+def test_every_deployment_has_its_flow_and_names_only_what_it_takes() -> None:
     for each in document([load("production")])["deployments"]:
         path, _, function = each["entrypoint"].partition(":")
-        assert path == f"flows/{function}.py"
+        flow = next(
+            node
+            for node in ast.parse((ROOT / path).read_text()).body
+            if isinstance(node, ast.FunctionDef) and node.name == function
+        )
+        [decorator] = [node for node in flow.decorator_list if isinstance(node, ast.Call)]
+        names = [keyword.value for keyword in decorator.keywords if keyword.arg == "name"]
+        assert [ast.literal_eval(name) for name in names] == [each["tags"][1]]
+        given = set(each["parameters"]).union(*(trigger["parameters"] for trigger in each.get("triggers", [])))
+        assert given <= {argument.arg for argument in flow.args.args}
 
 
 def test_no_path_of_a_machine_is_in_the_file() -> None:
