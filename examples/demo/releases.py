@@ -9,7 +9,7 @@ from pathlib import Path
 
 from coffer.errors import StepFailed
 from coffer.prefect_api import FlowRun, PrefectApi
-from examples.demo.stack import coffer
+from examples.demo.stack import Stack, coffer
 
 SERVICE = Path(__file__).parents[1] / "creditai"
 _MINUTES = 60
@@ -30,16 +30,17 @@ class Release:
     approved: bool
 
 
-def release(version: str, report: Callable[[str], None], fault: str = "none") -> Release:
+def release(version: str, stack: Stack, report: Callable[[str], None], fault: str = "none") -> Release:
     """Release CreditAI from its source, approve the plan, and wait for the end, whatever it is.
 
     Args:
         version: Version that the image is to say.
+        stack: Where to.
         report: Called with each state of the run.
         fault: Rehearsal fault that is built in; see examples/creditai/README.md.
     """
     api, began = PrefectApi.from_environment(), time.monotonic()
-    arguments = {"APP_VERSION": version, "FAULT": fault}
+    arguments = {"APP_VERSION": version, "FAULT": fault, "BASE_IMAGE": stack.base_image}
     parameters = {
         "environment": "production",
         "source": str(SERVICE),
@@ -54,7 +55,7 @@ def release(version: str, report: Callable[[str], None], fault: str = "none") ->
     run = api.wait(run.id, timeout=10 * _MINUTES, until=lambda run: run.finished or run.waiting, changed=changed)
     approved = run.waiting
     if approved:
-        coffer("release", "approve", run.id, "--as", "ada", "--note", "seen the plan", "--environment", "production")
+        coffer("release", "approve", run.id, "--as", "ada", "--key", str(stack.approver_key), "--note", "seen the plan")
         run = api.wait(run.id, timeout=10 * _MINUTES, changed=changed)
     return Release(run, time.monotonic() - began, approved)
 

@@ -30,10 +30,9 @@ class Client:
 
     def dispute(self, reason: str) -> str:
         """File a dispute and return its id."""
-        account = self._http.get("/api/accounts").raise_for_status().json()[0]["id"]
         answer = self._http.post(
             "/api/disputes",
-            json={"accountId": account, "amountCents": 1234, "reason": reason},
+            json={"account": "ada@example.org", "creditor": "First Bank", "amountCents": 1234, "reason": reason},
             headers={"Idempotency-Key": str(uuid.uuid4())},
         )
         return str(answer.raise_for_status().json()["id"])

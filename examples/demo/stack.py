@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from coffer.errors import StepFailed
+from coffer.stack.layout import Layout
 
 COFFER = Path(sys.executable).with_name("coffer")
 
@@ -36,6 +37,16 @@ class Stack:
         found: dict[str, Any] = self.document["environments"]["production"]
         return found
 
+    @property
+    def base_image(self) -> str:
+        """The Node image that was made on this machine."""
+        return str(self.document["base_image"])
+
+    @property
+    def approver_key(self) -> Path:
+        """The private key of ada, who may approve production."""
+        return self.state / "approvers" / "ada"
+
 
 def up() -> Stack:
     """Start the stack, or find it running.
@@ -45,8 +56,7 @@ def up() -> Stack:
     """
     if subprocess.run([COFFER, "stack", "up"], check=False).returncode:
         raise StepFailed("the local stack did not come up")
-    document = json.loads(coffer("stack", "status", "--json", "--address"))
-    stack = Stack(json.loads(Path(document["state"], "stack.json").read_text()))
+    stack = Stack(json.loads((Layout.of_process().document).read_text()))
     os.environ["PREFECT_API_URL"] = stack.document["prefect_api_url"]
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = stack.document["aws_credentials_file"]
     return stack

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,12 +29,16 @@ class Traffic:
     """What a load saw, once it ended.
 
     Attributes:
+        status: Where the generator says how far it is.
         result: The load generator's own report.
+        posts: Requests with an id that were answered with success.
         lost: Keys that were answered with success and are not in the database.
         doubled: Keys that are in the database twice.
     """
 
+    status: Path
     result: dict[str, Any] = field(default_factory=dict)
+    posts: int = 0
     lost: int = 0
     doubled: int = 0
 
@@ -47,6 +52,29 @@ class Traffic:
         """Those without a correct answer."""
         return int(self.result["failed"])
 
+    @property
+    def p95(self) -> float:
+        """95th percentile over correct answers, milliseconds."""
+        return float(self.result["latency_ms"]["p95"])
+
+    def wait_for(self, requests: int) -> None:
+        """Go on loading until so many requests ended.
+
+        Raises:
+            StepFailed: The generator stands still.
+        """
+        deadline = time.monotonic() + 120
+        while self._sent() < requests:
+            if time.monotonic() > deadline:
+                raise StepFailed("the load generator stands still", detail=f"{self._sent()} of {requests} requests")
+            time.sleep(0.5)
+
+    def _sent(self) -> int:
+        try:
+            return int(json.loads(self.status.read_text())["requests"])
+        except (FileNotFoundError, json.JSONDecodeError):
+            return 0  # not written yet, or just being replaced
+
 
 @contextmanager
 def traffic(stack: Stack) -> Iterator[Traffic]:
@@ -55,10 +83,11 @@ def traffic(stack: Stack) -> Iterator[Traffic]:
     Raises:
         StepFailed: The load generator itself failed.
     """
-    seen = Traffic()
     with tempfile.TemporaryDirectory(prefix="coffer-demo-") as name:
         out, posts = Path(name, "load.json"), Path(name, "posts.jsonl")
-        process = subprocess.Popen(_command(stack, out, posts), stderr=subprocess.PIPE, text=True)
+        seen = Traffic(Path(name, "status.json"))
+        command = [*_command(stack, out, posts), "--status", seen.status]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         try:
             yield seen
         finally:
@@ -93,5 +122,7 @@ def _command(stack: Stack, out: Path, posts: Path) -> list[str | Path]:
 def _reconcile(stack: Stack, seen: Traffic, posts: Path) -> None:
     with psycopg.connect(stack.production["admin_conninfo"]) as connection:
         rows = [str(row[0]) for row in connection.execute("SELECT idempotency_key FROM disputes")]
-    lost, doubled = reconcile([json.loads(line) for line in posts.read_text().splitlines()], rows)
+    sent = [json.loads(line) for line in posts.read_text().splitlines()]
+    lost, doubled = reconcile(sent, rows)
+    seen.posts = sum(1 for post in sent if post["ok"])
     seen.lost, seen.doubled = len(lost), len(doubled)
