@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -104,4 +105,5 @@ def _write_page(report: DrillReport) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"drill-{report.environment}-{flow_run.id}.html"
     path.write_text(page(report))
+    path.with_suffix(".json").write_text(json.dumps(report.as_dict(), default=str, indent=2) + "\n")
     return path
