@@ -100,6 +100,8 @@ def test_only_the_escrow_pool_opens_points() -> None:
     assert set(pools.values()) == {POOL, ESCROW_POOL}
     known_pools = yaml.safe_load((ROOT / "deployments/prefect/work-pools.yaml").read_text())["work_pools"]
     assert {pool["name"] for pool in known_pools} == set(pools.values())
+    # The identity's place is said to the escrow worker alone, by whoever starts it; no pool hands it to flows.
+    assert not [pool for pool in known_pools if "IDENTITY" in str(pool["base_job_template"]).upper()]
 
 
 def test_one_run_at_a_time_and_the_next_waits() -> None:
