@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from coffer.errors import ApprovalError, CofferError, HeldByAnother, StepFailed
+from coffer.release.observed import ObservedService
 from coffer.release.plan import ReleasePlan
 from coffer.release.rollback import steps_back
 from coffer.release.standing import check_acting, check_stands
@@ -61,7 +62,7 @@ def perform_step(plan: ReleasePlan, index: int, target: Target, fence: Fence) ->
     step = plan.steps[index]
     if any(isinstance(later, Record) and later.is_done(observed) for later in plan.steps[index:]):
         return StepOutcome(step.describe(), done_before=True, detail="the release is on record")
-    return _perform(plan, step, target, fence)
+    return _perform(plan, step, observed, target, fence)
 
 
 def switch_back(plan: ReleasePlan, target: Target, fence: Fence) -> tuple[StepOutcome, ...]:
@@ -71,8 +72,10 @@ def switch_back(plan: ReleasePlan, target: Target, fence: Fence) -> tuple[StepOu
         HeldByAnother: Somebody else took over.
         StepFailed: The old instance cannot serve; the steps after it were not tried.
     """
-    back = steps_back(plan, target.observe(plan.service))
-    return tuple(_perform(plan, step, target, fence) for step in back)
+    outcomes = []
+    for step in steps_back(plan, target.observe(plan.service)):
+        outcomes.append(_perform(plan, step, target.observe(plan.service), target, fence))
+    return tuple(outcomes)
 
 
 def failed_and_back(plan: ReleasePlan, error: CofferError, target: Target, fence: Fence) -> StepFailed:
@@ -100,9 +103,9 @@ def failed_and_back(plan: ReleasePlan, error: CofferError, target: Target, fence
     )
 
 
-def _perform(plan: ReleasePlan, step: AnyStep, target: Target, fence: Fence) -> StepOutcome:
+def _perform(plan: ReleasePlan, step: AnyStep, observed: ObservedService, target: Target, fence: Fence) -> StepOutcome:
     begin = time.monotonic()
-    if step.is_done(target.observe(plan.service)):
+    if step.is_done(observed):
         return StepOutcome(step.describe(), done_before=True, seconds=time.monotonic() - begin)
     effect = target.perform(plan.service, step, fence)
     if not step.is_done(target.observe(plan.service)):

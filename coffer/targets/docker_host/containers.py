@@ -77,8 +77,9 @@ class Containers:
     def digests(self, repository: str) -> tuple[str, ...]:
         """Return the digests of a repository that the engine has."""
         with _engine():
-            images = self.client.images.list(name=repository)
-        names = {name for image in images for name in image.attrs.get("RepoDigests") or ()}
+            # The engine's own list: the SDK's would ask for every image one by one.
+            images = self.client.api.images(name=repository)
+        names = {name for image in images for name in image.get("RepoDigests") or ()}
         return tuple(sorted(digest for name, _, digest in (n.partition("@") for n in names) if name == repository))
 
     def fetch(self, image: ImageReference) -> None:
