@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 from coffer.stack import files
+from coffer.stack.approvers import APPROVER
+from coffer.stack.base_image import REFERENCE
 from coffer.stack.certificates import EdgeCertificate
 from coffer.stack.house import House
 from coffer.stack.layout import ENVIRONMENTS
@@ -23,6 +25,9 @@ def document(house: House, certificate: EdgeCertificate) -> dict[str, object]:
         "receiver_url": f"http://127.0.0.1:{house.ports.receiver}",
         "receiver_secret_file": str(house.secrets.path("receiver")),
         "docker": ADDRESS,
+        "base_image": REFERENCE,
+        "reports": str(house.layout.reports),
+        "approver_key": str(house.layout.approvers / APPROVER),
         "aws_credentials_file": str(house.aws_credentials),
         "stores": list(house.stores),
         "vault": {

@@ -198,6 +198,7 @@ class House:
             "COFFER_STATE": str(self.layout.state),
             OFFSET_VARIABLE: str(self.ports.offset),
             "COFFER_HOME": str(self.layout.home),
+            "COFFER_REPORTS": str(self.layout.reports),
         }
         # The identity is a path that this worker alone is told: what runs in the other pool opens nothing.
         escrow = {**shared, "COFFER_IDENTITY": str(self.vault.identity)}

@@ -71,6 +71,16 @@ class Layout:
         return self.state / "edge"
 
     @property
+    def reports(self) -> Path:
+        """Pages about drills."""
+        return self.state / "reports"
+
+    @property
+    def approvers(self) -> Path:
+        """Keys of the people who approve here: this machine plays them all."""
+        return self.state / "approvers"
+
+    @property
     def document(self) -> Path:
         """What blocks and flows read to find everything."""
         return self.state / "stack.json"
@@ -96,7 +106,7 @@ class Layout:
         """
         self.check()
         ours = not self.state.exists() or not any(self.state.iterdir())
-        for private in (self.secrets, self.escrow, self.logs, self.run):
+        for private in (self.secrets, self.escrow, self.approvers, self.reports, self.logs, self.run):
             private.mkdir(parents=True, exist_ok=True)
             private.chmod(0o700)
         for shared in (self.state, self.edge, *(self.environment(name) for name in ENVIRONMENTS)):

@@ -46,4 +46,4 @@ class Service:
     clean: Callable[[], None] = lambda: None
     stop_signal: str = "TERM"
     stop_seconds: int = 10
-    start_seconds: float = 30.0
+    start_seconds: float = 60.0

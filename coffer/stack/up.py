@@ -13,6 +13,7 @@ from coffer.prefect_api.server_setup import apply_work_pool
 from coffer.prefect_api.transport import Transport
 from coffer.processes import run
 from coffer.stack import certificates, document, files, holders, packages
+from coffer.stack.approvers import ensure_approver
 from coffer.stack.base_image import default_cache, ensure_node_base
 from coffer.stack.house import NETWORKS_JOB, POOLS_JOB, REGIONS, VAULT_JOB, House, remembered_database
 from coffer.stack.layout import ENVIRONMENTS, Layout
@@ -70,6 +71,7 @@ def _up(layout: Layout, ports: Ports, database: str, progress: Progress, *, engi
     for service in services:
         service.prepare()
     _make_uploads(layout)
+    ensure_approver(layout.approvers)
     supervisor.apply(services)
     steps = [*(_service_step(supervisor, service) for service in services), *_jobs(house, certificate, progress)]
     run_steps(steps, done=progress.done, waiting=progress.waiting)

@@ -45,7 +45,7 @@ class Stack:
     @property
     def approver_key(self) -> Path:
         """The private key of ada, who may approve production."""
-        return self.state / "approvers" / "ada"
+        return Path(self.document["approver_key"])
 
 
 def up() -> Stack:

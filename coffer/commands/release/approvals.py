@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from coffer.commands.release import approver_key as keys
 from coffer.commands.release.request import json_option, optional_environment
 from coffer.commands.release.waiting import WaitingPlan, find
 from coffer.environments.durations import parse_duration
 from coffer.errors import ApprovalError, UsageError
+from coffer.keys import approver_key as keys
 from coffer.prefect_api import PrefectApi
 from coffer.release.approval import Approval, Choice
 

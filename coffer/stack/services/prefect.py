@@ -59,7 +59,7 @@ def server(prefect: Prefect) -> Service:
         directory=prefect.directory,
         prepare=lambda: prefect.directory.mkdir(parents=True, exist_ok=True),
         after=(prefect.database_service,) if prefect.database_service else (),
-        start_seconds=120,
+        start_seconds=240,
     )
 
 
@@ -92,7 +92,7 @@ def worker(
         directory=prefect.directory,
         after=("prefect", *after),
         stop_seconds=15,
-        start_seconds=60,
+        start_seconds=180,
     )
 
 
