@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ _SABOTAGE = ("flipped-page", "missing-segment", "wrong-key")
 @click.command()
 @click.option("--environment", required=True, help="Name of the environment, or path of its file.")
 @click.option("--identity", type=click.Path(path_type=Path), help="Identity file; default: $COFFER_IDENTITY.")
-@click.option("--image", default="", help="Image by digest that asks the service's own questions.")
+@click.option("--image", default="", help="Image by digest that asks; default: the one that the point names.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the moment.")
 @click.option("--time", "moment", help="The moment, ISO 8601 with offset; or 'latest'.")
 @click.option("--sabotage", type=click.Choice(_SABOTAGE), help="Damage the copy; the drill must then fail.")
@@ -66,6 +67,6 @@ def drill(
     else:
         click.echo("\n".join(report.lines()), err=True)
     if not report.ok:
-        failure = IntegrityError(f"the drill of {request.environment} failed", detail="; ".join(report.damage))
-        failure.exit_code = report.exit_code or IntegrityError.exit_code  # type: ignore[misc]
-        raise failure
+        damage = IntegrityError(f"the drill of {request.environment} failed", detail="; ".join(report.damage))
+        click.echo(f"coffer: {damage}", err=True)
+        sys.exit(report.exit_code or damage.exit_code)

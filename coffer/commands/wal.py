@@ -246,4 +246,6 @@ def audit(config_path: Path, as_json: bool) -> None:
         for gap in gaps:
             click.echo(f"timeline {gap.timeline}: {gap} missing", err=True)
     if gaps:
-        raise IntegrityError(f"the log of {cluster} has {len(gaps)} gaps", detail=", ".join(map(str, gaps)))
+        damage = IntegrityError(f"the log of {cluster} has {len(gaps)} gaps", detail=", ".join(map(str, gaps)))
+        click.echo(f"coffer: {damage}", err=True)
+        sys.exit(damage.exit_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -40,7 +40,8 @@ class DrillRequest:
         database: Database to read heartbeat and rows from.
         target: The moment; None: drawn from the window by `seed`.
         seed: Seed of everything that is drawn.
-        questions: How to ask the service; None: only the database is asked.
+        questions: How to ask the service; without an image, the one that the point names. None: only the database is
+            asked.
         sabotage: What to damage on purpose.
         directory: Where to make the scratch folder.
         postgres: Name of the cluster in the point.
@@ -96,6 +97,7 @@ def run_drill(request: DrillRequest, *, log: Callable[[str], None] = lambda line
 class _Drill:
     def __init__(self, request: DrillRequest, report: DrillReport, log: Callable[[str], None]) -> None:
         self.request, self.report, self.log = request, report, log
+        self.questions = request.questions
 
     def run(self) -> None:
         request, report = self.request, self.report
@@ -107,6 +109,7 @@ class _Drill:
             report.target = str(target)
             point = choose_point(points, request.postgres, target)
             report.point = point.name
+            self.questions = with_image(request.questions, point, points)
         with Scratch(request.directory) as scratch:
             self._bring_back(reader, point, target, scratch)
             self._prove(point, target, scratch)
@@ -150,7 +153,7 @@ class _Drill:
         if request.sabotage is Sabotage.FLIPPED_PAGE:
             report.sabotage += f" {flip_page(scratch, request.database, request.seed)}"
         with report.phase("first answer"):
-            if request.questions is not None:
+            if self.questions is not None:
                 answered = report.check("the service's own questions", lambda: self._ask(scratch))
             else:
                 answered = report.check("the database answers", lambda: self._read_one(scratch))
@@ -165,7 +168,7 @@ class _Drill:
         report.check("promises", self._compare)
 
     def _ask(self, scratch: Scratch) -> str:
-        questions = self.request.questions
+        questions = self.questions
         if questions is None:
             raise NotThere("no questions were given")
         password = scratch.give_password(questions.role)
@@ -206,6 +209,17 @@ class _Drill:
         if late:
             raise OutsideSystemError("a promise was broken", detail=", ".join(late))
         return f"recovery within {report.rto_promise:.0f} s, nothing older than {report.rpo_promise:.0f} s"
+
+
+def with_image(questions: Questions | None, point: Point, points: Sequence[Point]) -> Questions | None:
+    """Return the questions with the image that ran when a point was taken, or in the newest point that names one.
+
+    Nothing without an image: where none ever ran, the database alone can be asked.
+    """
+    if questions is None or questions.image:
+        return questions
+    named = [str(image) for each in (*points, point) if (image := each.facts.get("image"))]
+    return replace(questions, image=named[-1]) if named else None
 
 
 def draw_target(points: Sequence[Point], source: str, seed: int) -> RestoreTarget:

@@ -35,7 +35,7 @@ def drill_request(
     Args:
         environment: Whose recovery.
         identity: Identity file from escrow.
-        image: Image by digest that asks the questions; empty: the database alone is asked.
+        image: Image by digest that asks the questions; empty: the one that the point says ran.
         target: The moment; None draws one.
         seed: Seed of the draw.
         sabotage: What to damage.
@@ -54,7 +54,7 @@ def drill_request(
         database=database["dbname"],
         target=target,
         seed=seed,
-        questions=_questions(environment, image, database) if image else None,
+        questions=_questions(environment, image, database),
         sabotage=sabotage,
         directory=directory,
         rto=recovery.rto,
@@ -73,12 +73,14 @@ def _database(environment: Environment) -> Mapping[str, str]:
     return options
 
 
-def _questions(environment: Environment, image: str, database: Mapping[str, str]) -> Questions:
+def _questions(environment: Environment, image: str, database: Mapping[str, str]) -> Questions | None:
     service = environment.service
-    if "@sha256:" not in image:
+    if image and "sha256:" not in image:
         raise UsageError(f"'{image}' names no digest", resolution="A tag may be another image tomorrow")
     if not service.consistency:
-        raise UsageError(f"{environment.name} has no [service] consistency", resolution="Name the command")
+        if image:
+            raise UsageError(f"{environment.name} has no [service] consistency", resolution="Name the command")
+        return None
     return Questions(
         image=image,
         command=service.consistency,

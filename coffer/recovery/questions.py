@@ -25,7 +25,7 @@ class Questions:
     """How a service is asked whether its data agrees with itself.
 
     Attributes:
-        image: Image by digest.
+        image: Image by digest; empty until it is known which one ran.
         command: Program in it; prints `{"ok": …, "questions": [{"name", "ok", "detail"}], "facts": {…}}`.
         database: Name of its database.
         role: Role it connects as.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -143,3 +145,61 @@ def test_the_service_s_no_fails_the_drill(service: Service) -> None:
     assert not report.ok
     assert report.rto_seconds is None
     assert "every upload has its file" in " ".join(report.damage)
+
+
+def environment(service: Service) -> Path:
+    """Write an environment file whose references are plain files."""
+    folder = service.folder
+    (folder / "vault.json").write_text(json.dumps({"stores": service.urls, "writer_file": str(service.writer_file)}))
+    (folder / "host.json").write_text(json.dumps({"docker": "unix:///var/run/docker.sock"}))
+    (folder / "url").write_text(f"postgresql://creditai:unknown@/{DATABASE}?host=/run/postgres")
+    path = folder / "production.toml"
+    path.write_text(f"""
+[service]
+name = "{SERVICE}"
+image = "registry.example/creditai"
+port = 3000
+consistency = {json.dumps(list(COMMAND))}
+[service.secrets]
+DATABASE_URL = "file:{folder / "url"}"
+[service.mounts]
+"/run/postgres" = "sockets/postgres:ro"
+"/data/uploads" = "uploads"
+[target]
+kind = "docker-host"
+hosts = ["file:{folder / "host.json"}"]
+[recovery]
+vault = "file:{folder / "vault.json"}"
+sources = ["postgres:file:{folder / "url"}"]
+""")
+    return path
+
+
+def coffer_drill(service: Service, *options: str) -> subprocess.CompletedProcess[str]:
+    argv = [
+        str(Path(sys.executable).with_name("coffer")), "drill", "--environment", str(environment(service)),
+        "--identity", str(service.identity), "--directory", str(service.scratch), "--json", *options,
+    ]  # fmt: skip
+    return subprocess.run(argv, capture_output=True, text=True)
+
+
+def test_the_command_runs_a_drill_without_a_prefect_server(service: Service) -> None:
+    moment = service.written[9].at.isoformat()
+    html = service.folder / "report.html"
+    refused = coffer_drill(service, "--image", service.image, "--time", moment)
+    assert refused.returncode == 16, "before the first point"
+    moment = service.written[34].at.isoformat()
+    done = coffer_drill(service, "--image", service.image, "--time", moment, "--report", str(html))
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["ok"] is True
+    assert document["rows"]["ledger"] == 35
+    assert document["facts"]["role"] == "creditai"
+    assert "first correct answer" in html.read_text()
+
+
+def test_the_command_ends_with_the_damage_s_code(service: Service) -> None:
+    done = coffer_drill(service, "--sabotage", "wrong-key")
+    assert done.returncode == 12
+    assert json.loads(done.stdout)["ok"] is False
+    assert "Traceback" not in done.stderr

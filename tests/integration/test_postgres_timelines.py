@@ -7,9 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
-from coffer.recovery.target import RestoreTarget
+from coffer.recovery.target import RestoreTarget, TargetKind
 from coffer.sources.postgres import PostgresSource
 from coffer.sources.postgres.wal import parse_lsn
 from coffer.sources.postgres.wal_receiver import WalReceiver
@@ -75,8 +73,7 @@ def test_a_point_on_a_server_without_a_receiver_brings_its_own_log(tmp_path: Pat
         assert all(world.writer().has_wal(world.cluster, world.reader().wal_names(world.cluster)[-1]).values())
 
 
-@pytest.mark.parametrize("kind", [Kind.FULL, Kind.INCREMENTAL])
-def test_tablespaces_come_back_beside_the_cluster(tmp_path: Path, kind: Kind) -> None:
+def test_tablespaces_come_back_beside_the_cluster(tmp_path: Path) -> None:
     with cluster() as server:
         world = World(tmp_path, server)
         place = server.data.parent / "elsewhere"
@@ -87,11 +84,11 @@ def test_tablespaces_come_back_beside_the_cluster(tmp_path: Path, kind: Kind) ->
         world.execute(
             "CREATE TABLE far TABLESPACE elsewhere AS SELECT n, repeat('z', 300) FROM generate_series(1, 5000) n"
         )
-        point = world.take(Kind.FULL)
-        if kind is Kind.INCREMENTAL:
-            world.execute("DELETE FROM far WHERE n = 1")
-            point = world.take(kind)
-        with world.restored(point, RestoreTarget()) as scratch:
-            assert scratch.count_rows(DATABASE)["far"] == (5000 if kind is Kind.FULL else 4999)
-            [link] = (scratch.data / "pg_tblspc").iterdir()
-            assert link.resolve().is_relative_to(scratch.folder)
+        full = world.take(Kind.FULL)
+        world.execute("DELETE FROM far WHERE n = 1")
+        incremental = world.take(Kind.INCREMENTAL)
+        for point, rows in ((full, 5000), (incremental, 4999)):
+            with world.restored(point, RestoreTarget(TargetKind.POINT)) as scratch:
+                assert scratch.count_rows(DATABASE)["far"] == rows
+                [link] = (scratch.data / "pg_tblspc").iterdir()
+                assert link.resolve().is_relative_to(scratch.folder)
