@@ -45,7 +45,7 @@ class Stack:
 
     def coffer(self, *words: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "COFFER_STATE": str(self.state), "COFFER_PORT_OFFSET": str(self.offset)}
-        done = subprocess.run([COFFER, *words], env=environment, capture_output=True, text=True, timeout=240)
+        done = subprocess.run([COFFER, *words], env=environment, capture_output=True, text=True, timeout=500)
         assert done.returncode == fails, f"coffer {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

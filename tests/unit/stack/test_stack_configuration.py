@@ -82,6 +82,7 @@ def test_the_document_names_everything_and_is_private(house: House) -> None:
     assert set(found) == {
         "state", "port_offset", "prefect_api_url", "registry", "receiver_url", "receiver_secret_file", "docker",
         "aws_credentials_file", "stores", "vault", "mail", "environments",
+        "base_image", "reports", "approver_key",
     }  # fmt: skip
     production = found["environments"]["production"]
     assert production["network"] == "coffer-production"
