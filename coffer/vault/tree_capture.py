@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import BoundedSemaphore
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,89 +10,22 @@ from numpy.typing import NDArray
 from coffer.errors import UsageError
 from coffer.vault import chunks, extents
 from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType
-from coffer.vault.chunks import ChunkNumbers
+from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
 from coffer.vault.index_keys import IndexKeys
-from coffer.vault.packs import PackWriter
 from coffer.vault.tree_reading import ParentTree
 from coffer.vault.trees import TreeEntry, type_number
 
-_WORKERS = 2
-_IN_WORK = 8
 _ZEROS = bytes(chunks.CHUNK_SIZE)
 
 
-class ChunkPipeline:
-    """Hashes, compresses and seals chunks in threads; what is in work is bounded."""
-
-    def __init__(self, packer: PackWriter, numbers: ChunkNumbers) -> None:
-        self.numbers = numbers
-        self._packer = packer
-        self._pool = ThreadPoolExecutor(_WORKERS, "coffer-seal")
-        self._room = BoundedSemaphore(_IN_WORK)
-        self._failure: BaseException | None = None
-
-    def submit(self, data: bytes) -> int:
-        """Hand over a chunk; returns the number by which the run speaks of it."""
-        number = self.numbers.reserve()
-        self.submit_as(number, data)
-        return number
-
-    def submit_as(self, number: int, data: bytes) -> None:
-        """Hand over a chunk whose number was reserved before."""
-        self.check()
-        self._room.acquire()
-        self._pool.submit(self._store, number, data).add_done_callback(self._done)
-
-    def check(self) -> None:
-        """Raise what a thread met."""
-        if self._failure is not None:
-            raise self._failure
-
-    def finish(self) -> None:
-        """Wait for all that was handed over; then every number is settled and every pack emitted."""
-        self._pool.shutdown(wait=True)
-        self.check()
-        self._packer.finish()
-
-    def abandon(self) -> None:
-        """End the threads without finishing packs."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _store(self, number: int, data: bytes) -> None:
-        self.numbers.settle(number, self._packer.store(data))
-
-    def _done(self, future: Future[None]) -> None:
-        self._room.release()
-        if not future.cancelled() and future.exception() is not None:
-            self._failure = self._failure or future.exception()
-
-
-class Bundle:
-    """Collects small pieces of content into chunks, across files."""
-
-    def __init__(self, pipeline: ChunkPipeline) -> None:
-        self._pipeline = pipeline
-        self._waiting = bytearray()
-        self._number = pipeline.numbers.reserve()
-
-    def add(self, data: Buffer) -> tuple[int, int]:
-        """Add a piece no larger than a chunk; returns chunk number and offset."""
-        if len(self._waiting) + len(data) > chunks.CHUNK_SIZE:
-            self.flush()
-        place = (self._number, len(self._waiting))
-        self._waiting += data
-        return place
-
-    def flush(self) -> None:
-        """Hand over what waits."""
-        if self._waiting:
-            self._pipeline.submit_as(self._number, bytes(self._waiting))
-            self._waiting = bytearray()
-            self._number = self._pipeline.numbers.reserve()
-
-
 class TreeCapture:
-    """Takes entries of one source; see `capture.SourceSink` for the methods' contract."""
+    """Takes entries of one source; see `capture.SourceSink` for the methods' contract.
+
+    Attributes:
+        entries: What was taken, by path.
+        read: Bytes of content that were handed over.
+        parent: The same source in the parent point.
+    """
 
     def __init__(self, keys: IndexKeys, pipeline: ChunkPipeline, bundle: Bundle, parent: ParentTree | None) -> None:
         self.entries: dict[bytes, TreeEntry] = {}
@@ -102,7 +33,7 @@ class TreeCapture:
         self._keys = keys
         self._pipeline = pipeline
         self._bundle = bundle
-        self._parent = parent
+        self.parent = parent
 
     def add(self, entry: Entry) -> None:
         """Add a directory or a symbolic link."""
@@ -160,13 +91,13 @@ class TreeCapture:
         return np.concatenate(starts), np.concatenate(patches), taken
 
     def _small(self, path: bytes, data: bytes, digest: bytes) -> bytes:
-        before = self._parent.entries.get(path) if self._parent else None
+        before = self.parent.entries.get(path) if self.parent else None
         if before is not None and digest and before.hash == digest and before.size == len(data):
             return before.extents
         return extents.single(*self._bundle.add(data), len(data))
 
     def _before(self, path: bytes) -> TreeEntry:
-        before = self._parent.entries.get(path) if self._parent else None
+        before = self.parent.entries.get(path) if self.parent else None
         if before is None or before.type != type_number(EntryType.FILE):
             raise UsageError("The parent has no such file", detail=repr(path))
         return before

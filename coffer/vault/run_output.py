@@ -1,0 +1,92 @@
+"""What a run puts into the stores: chunks through a pipeline, records, and one manifest at the very end."""
+
+from __future__ import annotations
+
+import threading
+
+from coffer.errors import CofferError
+from coffer.vault.base_point import BasePoint
+from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
+from coffer.vault.chunks import ChunkNumbers
+from coffer.vault.completion import complete_store
+from coffer.vault.fan_out import FanOut
+from coffer.vault.packs import PackWriter
+from coffer.vault.point_request import WriterAccess
+from coffer.vault.runs import Run
+from coffer.vault.store_set import gravest
+from coffer.vault.stores.protocol import Store
+
+
+class RunOutput:
+    """One run's way into every store.
+
+    Attributes:
+        base: What may be named again.
+        run: The run's key.
+        numbers: The run's chunks by number.
+        packer: What it stored.
+        pipeline: Takes chunks.
+        bundle: Takes small pieces.
+        objects: Names and sizes of all that the point needs, so far.
+    """
+
+    def __init__(self, access: WriterAccess, base: BasePoint) -> None:
+        self.base = base
+        self.run = Run.begin(access.configuration, access.credentials)
+        self.numbers = ChunkNumbers()
+        self.objects: dict[str, int] = {}
+        self.packer = PackWriter(access.keys, self.run.key, dict(base.known), self.put)
+        self.pipeline = ChunkPipeline(self.packer, self.numbers)
+        self.bundle = Bundle(self.pipeline)
+        self._stores = access.stores
+        self._fan = FanOut(access.stores.stores)
+        self._first_put = threading.Lock()
+
+    @property
+    def failures(self) -> dict[str, CofferError]:
+        """Why which store was left behind."""
+        return self._fan.failures
+
+    def put(self, name: str, data: bytes) -> None:
+        """Put an object everywhere, the run's key before the first: a run that stores nothing leaves nothing."""
+        with self._first_put:
+            if self.run.name not in self.objects:
+                self.objects[self.run.name] = len(self.run.data)
+                self._fan.put(self.run.name, self.run.data)
+        self.objects[name] = len(data)
+        self._fan.put(name, data)
+
+    def finish_chunks(self) -> None:
+        """Wait until every chunk is stored and every pack handed over."""
+        self.bundle.flush()
+        self.pipeline.finish()
+
+    def commit(self, name: str, data: bytes) -> list[str]:
+        """Put the manifest into every store that holds, durably, all that the point needs.
+
+        Returns:
+            Addresses of the stores that have it now; at least one.
+
+        Raises:
+            CofferError: What the gravest store said, when none has it.
+        """
+        done: set[str] = set()
+
+        def commit(store: Store) -> None:
+            complete_store(store, self._stores, dict(self.objects))
+            store.put(name, data)
+            done.add(store.url)
+
+        self._fan.flush()
+        self._fan.run(commit)
+        try:
+            self._fan.flush()
+        except CofferError:
+            if not done:
+                raise gravest(list(self.failures.values())) from None
+        return [store.url for store in self._stores.stores if store.url in done]
+
+    def close(self) -> None:
+        """End the threads."""
+        self.pipeline.abandon()
+        self._fan.close()
