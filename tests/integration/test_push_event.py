@@ -21,7 +21,7 @@ from tests.services.prefect_server import end, start
 from tests.services.prefect_world import SECRET, PrefectWorld, prefect_world
 
 __all__ = ["prefect_world"]
-_WITHIN = 30.0
+_WITHIN = 60.0
 
 
 class Receiver:

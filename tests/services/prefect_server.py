@@ -18,7 +18,8 @@ from coffer.prefect_api import PrefectApi
 from coffer.prefect_api.transport import Transport
 from tests.services.throwaway import free_ports
 
-_START_SECONDS = 90
+# A first start migrates a database: 7 s alone, minutes beside seven other test sessions.
+_START_SECONDS = 240
 
 
 class PrefectServer:
@@ -45,10 +46,14 @@ class PrefectServer:
     def __enter__(self) -> Self:
         self._process = start(self._argv, self.environment, self.log)
         deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            assert self._process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.2)
+        try:
+            while not self._answers():
+                assert self._process.poll() is None, self.log.read_text()
+                assert time.monotonic() < deadline, self.log.read_text()
+                time.sleep(0.2)
+        except BaseException:
+            end(self._process)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -6,6 +6,7 @@ about Prefect's edges, not about releases. One world serves all tests of a sessi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -100,15 +101,16 @@ class PrefectWorld:
 
     def __enter__(self) -> Self:
         self._write_home()
-        self.server.__enter__()
-        self.registry.__enter__()
-        self.coffer("deployments", "write", "--home", str(self.home))
-        self.apply()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.server)
+            stack.enter_context(self.registry)
+            self.coffer("deployments", "write", "--home", str(self.home))
+            self.apply()
+            self._running = stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.registry.__exit__(kind, error, at)
-        self.server.__exit__(kind, error, at)
+        self._running.close()
 
     def apply(self) -> str:
         return self.coffer("deployments", "apply", "--home", str(self.home), "--stack", str(self.home / "stack.json"))
@@ -129,7 +131,7 @@ class PrefectWorld:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
 
     def worker(self, pool: str) -> subprocess.Popen[bytes]:
