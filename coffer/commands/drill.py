@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def drill(
         sabotage=Sabotage(sabotage) if sabotage else None,
         directory=directory,
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the scratch cluster is cleaned up then too
     report = run_drill(request, log=lambda line: click.echo(line, err=True))
     if report_file is not None:
         report_file.write_text(page(report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -12,10 +13,10 @@ from types import TracebackType
 import psycopg
 from psycopg import sql
 
-from coffer.errors import IntegrityError, StepFailed
+from coffer.errors import IntegrityError, StepFailed, UsageError
 from coffer.processes import run
 from coffer.recovery.wal_server import WalServer
-from coffer.sources.postgres.programs import database_user, run_as
+from coffer.sources.postgres.programs import database_user, reachable_by_others, run_as
 from coffer.sources.postgres.server import PostgresServer
 
 _PORT = 5432
@@ -59,6 +60,11 @@ class Scratch:
     def __enter__(self) -> Scratch:
         self.folder = Path(tempfile.mkdtemp(prefix="coffer-drill-", dir=self._parent))
         self.folder.chmod(0o711)
+        if os.geteuid() == 0 and not reachable_by_others(self.folder):
+            self.folder.rmdir()
+            raise UsageError(
+                f"{self.folder.parent} is closed to PostgreSQL's account", resolution="Name another folder"
+            )
         self.data, self.uploads = self.folder / "data", self.folder / "uploads"
         self.sockets = self.folder / "s"
         rules = {"hba_file": str(self.data / "pg_hba.conf"), "ident_file": str(self.data / "pg_ident.conf")}

@@ -58,6 +58,8 @@ class World:
             row = connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
         assert row
         self.cluster = str(row[0])
+        server.ensure_role("backup", "of the backup", replication=True)
+        self.conninfo = server.conninfo(DATABASE, user="backup", password="of the backup")
         self.execute("CREATE TABLE ledger (number int PRIMARY KEY, filler text)")
         self.execute("CREATE TABLE heartbeat (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL)")
 
@@ -82,7 +84,7 @@ class World:
         return VaultReader.open(self.stores, Identity.load(self.identity))
 
     def take(self, kind: Kind) -> Point:
-        writer, source = self.writer(), PostgresSource("postgres", self.server.conninfo(DATABASE))
+        writer, source = self.writer(), PostgresSource("postgres", self.conninfo)
         with writer.begin_point(service=SERVICE, kind=kind, started=datetime.now(UTC)) as builder:
             summary = builder.capture(source)
             source.prove_wal(writer, summary.facts)
@@ -93,7 +95,7 @@ class World:
     @contextmanager
     def receiving(self) -> Iterator[None]:
         stop, failed = threading.Event(), []
-        receiver = WalReceiver(self.server.conninfo(), self.writer(), slot="coffer", piece_seconds=0.2)
+        receiver = WalReceiver(self.conninfo, self.writer(), slot="coffer", piece_seconds=0.2)
 
         def run() -> None:
             try:

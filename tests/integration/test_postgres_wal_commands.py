@@ -32,7 +32,7 @@ def config(world: World, name: str, **changes: str) -> Path:
         "stores": world.urls,
         "writer_file": str(world.writer_file),
         "identity_file": str(world.identity),
-        "conninfo": world.server.conninfo(DATABASE),
+        "conninfo": world.conninfo,
         "slot": "killed",
         "cluster": world.cluster,
         "piece_seconds": 0.1,

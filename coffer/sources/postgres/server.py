@@ -6,6 +6,7 @@ import getpass
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,38 +89,50 @@ class PostgresServer:
         """
         if (self.data / "PG_VERSION").exists():
             return
-        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if any(self.data.iterdir()):
+        if self.data.exists() and any(self.data.iterdir()):
             raise UnsafeTarget("the data folder is not empty", detail=str(self.data))
-        own(self.data, self.user)
-        run(
-            [self.programs.path("initdb"), "--pgdata", self.data, "--username", self.superuser, "--data-checksums",
-             "--encoding=UTF8", "--locale-provider=builtin", "--locale=C", "--builtin-locale=C.UTF-8",
-             "--auth-local=peer", "--auth-host=scram-sha-256"],
-            timeout=120, environment=self.programs.environment(), user=run_as(self.user), directory=self.data,
-        )  # fmt: skip
-        with (self.data / "postgresql.conf").open("a") as config:
-            config.write(f"\ninclude_if_exists = '{_CONFIG}'\n")
-        self.configure()
+        # Made beside and renamed when complete: a start that was interrupted must not look like a cluster.
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{self.data.name}-", dir=self.data.parent) as scratch:
+            Path(scratch).chmod(0o711)
+            new = Path(scratch) / "data"
+            new.mkdir(mode=0o700)
+            self._initdb(new)
+            self._write_configuration(new)
+            new.rename(self.data)
 
-    def configure(self) -> None:
-        """Write settings and access rules; effective at the next start."""
+    def _initdb(self, data: Path) -> None:
+        own(data, self.user)
+        sync = ["--no-sync"] if self._settings.get("fsync") == "off" else []
+        run(
+            [self.programs.path("initdb"), "--pgdata", data, "--username", self.superuser, "--data-checksums",
+             "--encoding=UTF8", "--locale-provider=builtin", "--locale=C", "--builtin-locale=C.UTF-8",
+             "--auth-local=peer", "--auth-host=scram-sha-256", *sync],
+            timeout=300, environment=self.programs.environment(), user=run_as(self.user), directory=data,
+        )  # fmt: skip
+
+    def _write_configuration(self, data: Path) -> None:
+        with (data / "postgresql.conf").open("a") as config:
+            config.write(f"\ninclude_if_exists = '{_CONFIG}'\n")
         lines = "".join(f"{name} = {_quoted(value)}\n" for name, value in sorted(self._settings.items()))
-        (self.data / _CONFIG).write_text(lines)
-        self.configure_access()
+        (data / _CONFIG).write_text(lines)
+        self._write_access(data)
 
     def configure_access(self) -> None:
         """Write `pg_hba.conf` and `pg_ident.conf`: the superuser by `peer`, the rest by SCRAM."""
-        (self.data / "pg_ident.conf").write_text(
+        self._write_access(self.data)
+
+    def _write_access(self, data: Path) -> None:
+        (data / "pg_ident.conf").write_text(
             "".join(f"coffer {name} {self.superuser}\n" for name in sorted({self.user, getpass.getuser()}))
         )
-        (self.data / "pg_hba.conf").write_text(
+        (data / "pg_hba.conf").write_text(
             f"local all,replication {self.superuser} peer map=coffer\n"
             "local all,replication all scram-sha-256\n"
             "host all,replication all 127.0.0.1/32 scram-sha-256\n"
             "host all,replication all ::1/128 scram-sha-256\n"
         )
-        own(self.data, self.user)
+        own(data, self.user)
 
     # -- running it ---------------------------------------------------------------------------------------------
 
