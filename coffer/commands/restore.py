@@ -22,18 +22,17 @@ from coffer.commands.options import (
     service_option,
     stores_option,
 )
+from coffer.commands.restore_database import VaultAccess, choose_point, parse_target, restore_database
 from coffer.errors import UsageError
 
 if TYPE_CHECKING:
+    from coffer.recovery.target import RestoreTarget
     from coffer.vault.points import Point, PointSource
     from coffer.vault.reader import VaultReader
 
-_PG_LAST = (b"global/pg_control",)
-"""Without its control file a half restored cluster does not start."""
-
 
 @click.command()
-@click.argument("name", metavar="POINT|latest")
+@click.argument("point_name", metavar="POINT|latest")
 @stores_option
 @credentials_option
 @identity_option
@@ -41,9 +40,13 @@ _PG_LAST = (b"global/pg_control",)
 @click.option("--to", "destination", type=PATH, required=True, help="Folder that is empty or does not exist.")
 @click.option("--source", help="Which source; needed where the point has several.")
 @service_option
+@click.option("--time", help="Database: bring it to this moment (ISO 8601 with offset).")
+@click.option("--lsn", help="Database: bring it to this position of its log.")
+@click.option("--name", help="Database: bring it to this named restore point.")
+@click.option("--user", help="Database: account that will run it.")
 @json_option
 def restore(
-    name: str,
+    point_name: str,
     urls: Sequence[str],
     credentials_file: Path | None,
     identity: Path,
@@ -51,21 +54,33 @@ def restore(
     destination: Path,
     source: str | None,
     service: str | None,
+    time: str | None,
+    lsn: str | None,
+    name: str | None,
+    user: str | None,
     as_json: bool,
 ) -> None:
-    """Write a point's files into an empty folder; every byte is proven before it is written."""
+    """Write a point's files into an empty folder; every byte is proven before it is written.
+
+    With a moment, `latest` is the newest point from which that moment can be reached.
+    """
     from coffer.keys import Identity
     from coffer.vault.reader import VaultReader
 
+    target = parse_target(time, lsn, name)
     reader = VaultReader.open(open_stores(urls, credentials_file), Identity.load(identity), root=root)
     if not reader.root_is_pinned:
         say(f"note: the root key was not pinned; compare {reader.root} with your recovery kit")
-    point = reader.point(name, service)
-    chosen = _choose(point, source)
+    point, chosen = _choose(reader, point_name, service, source, target)
     with progress(f"restoring {point.name}") as tell:
-        last = _PG_LAST if chosen.kind == "postgres" else ()
-        summary = reader.restore(point, chosen.name, destination, last=last, progress=tell)
-    _tell(reader, point)
+        if chosen.kind == "postgres":
+            access = VaultAccess(urls, credentials_file, identity, reader.root)
+            summary = restore_database(reader, access, point, chosen.name, destination, target, user, tell)
+        else:
+            summary = reader.restore(point, chosen.name, destination, progress=tell)
+    for note in reader.notes:
+        say(f"note: {note}")
+    say(f"point {point.name} of {point.service}, taken {point.started:%Y-%m-%d %H:%M:%S} UTC")
     say(f"{summary.files} files, {human(summary.bytes)} in {summary.seconds:.1f} s")
     document = {
         "point": point.name,
@@ -74,24 +89,31 @@ def restore(
         "files": summary.files,
         "bytes": summary.bytes,
         "seconds": summary.seconds,
-        "notes": list(summary.notes),
+        "notes": reader.notes,
     }
     print_json(document) if as_json else click.echo(point.name)
 
 
-def _choose(point: Point, source: str | None) -> PointSource:
+def _choose(
+    reader: VaultReader, name: str, service: str | None, source: str | None, target: RestoreTarget | None
+) -> tuple[Point, PointSource]:
+    point = reader.point(name, service)
+    chosen = _choose_source(point, source)
+    if target is None:
+        return point, chosen
+    if chosen.kind != "postgres":
+        raise UsageError("Only a database is brought to a moment", detail=f"{chosen.name} is {chosen.kind}")
+    if name == "latest":
+        point = choose_point(reader, point.service, chosen.name, target)
+    return point, chosen
+
+
+def _choose_source(point: Point, source: str | None) -> PointSource:
     if source is None and len(point.sources) == 1:
         return point.sources[0]
     found = point.source(source) if source else None
     if found is None:
         there = ", ".join(each.name for each in point.sources)
-        raise UsageError(
-            "Which source?" if source is None else f"The point has no source {source}", detail=f"it has {there}"
-        )
+        summary = "Which source?" if source is None else f"The point has no source {source}"
+        raise UsageError(summary, detail=f"it has {there}")
     return found
-
-
-def _tell(reader: VaultReader, point: Point) -> None:
-    for note in reader.notes:
-        say(f"note: {note}")
-    say(f"point {point.name} of {point.service}, taken {point.started:%Y-%m-%d %H:%M:%S} UTC")

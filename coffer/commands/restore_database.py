@@ -1,0 +1,113 @@
+"""The part of `coffer restore` that brings back a PostgreSQL cluster, ready to replay its log."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coffer.commands.options import Progress, say
+from coffer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from coffer.recovery.target import RestoreTarget
+    from coffer.vault.capture import Fact
+    from coffer.vault.points import Point
+    from coffer.vault.reader import VaultReader
+    from coffer.vault.restoring import RestoreSummary
+
+
+@dataclass(frozen=True)
+class VaultAccess:
+    """How the restored PostgreSQL will reach the vault for its log."""
+
+    urls: Sequence[str]
+    credentials_file: Path | None
+    identity: Path
+    root: str
+
+
+def parse_target(time: str | None, lsn: str | None, name: str | None) -> RestoreTarget | None:
+    """Return the moment that the options name, or None.
+
+    Raises:
+        UsageError: They name more than one, or one that is none.
+    """
+    from coffer.recovery.target import RestoreTarget, TargetKind
+
+    if sum(each is not None for each in (time, lsn, name)) > 1:
+        raise UsageError("--time, --lsn and --name exclude each other")
+    if time is not None:
+        return RestoreTarget.parse_time(time)
+    if lsn is not None:
+        return RestoreTarget.at_lsn(lsn)
+    return RestoreTarget(TargetKind.NAME, name) if name is not None else None
+
+
+def choose_point(reader: VaultReader, service: str | None, source: str, target: RestoreTarget) -> Point:
+    """Return the newest point from which a moment can be reached; raises as `recovery.target.choose_point` does."""
+    from coffer.recovery.target import choose_point as choose
+
+    return choose(reader.points(service), source, target)
+
+
+def restore_database(
+    reader: VaultReader,
+    access: VaultAccess,
+    point: Point,
+    source: str,
+    destination: Path,
+    target: RestoreTarget | None,
+    user: str | None,
+    progress: Progress | None,
+) -> RestoreSummary:
+    """Restore a cluster and write beside it what its `restore_command` needs.
+
+    Raises:
+        UnsafeTarget: The folder is not empty.
+        UsageError: The moment lies before the point's end.
+        IntegrityError: Something is missing or not genuine.
+    """
+    from coffer.recovery.restore import restore_postgres
+    from coffer.recovery.restore_command import coffer_wal_fetch
+    from coffer.recovery.target import RestoreTarget
+
+    config = destination.absolute().with_name(f"{destination.name}.wal.toml")
+    restored = restore_postgres(
+        reader,
+        point,
+        destination,
+        target or RestoreTarget(),
+        restore_command=coffer_wal_fetch(config),
+        source=source,
+        user=user,
+        progress=progress,
+    )
+    _write_config(config, access, restored.facts)
+    say(f"start PostgreSQL on {destination}: it replays to {restored.target}, its log by {config}")
+    return restored.summary
+
+
+def _write_config(path: Path, access: VaultAccess, facts: Mapping[str, Fact]) -> None:
+    """JSON's strings, numbers and lists are TOML's too."""
+    values: dict[str, object] = {
+        "stores": list(access.urls),
+        "identity_file": str(access.identity.absolute()),
+        "root": access.root,
+        "cluster": facts.get("cluster"),
+        "system_identifier": facts.get("system_identifier"),
+        "segment_size": facts.get("segment_size"),
+    }
+    if access.credentials_file is not None:
+        values["aws_credentials_file"] = str(access.credentials_file.absolute())
+    lines = [f"{key} = {json.dumps(value)}\n" for key, value in values.items() if value is not None]
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written", detail=error.strerror or "") from error
+    with os.fdopen(descriptor, "w") as stream:
+        stream.writelines(lines)
