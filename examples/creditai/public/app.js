@@ -146,6 +146,6 @@ form.addEventListener("input", () => {
 connect();
 call("/api/version").then(showServed, () => showLive("closed", "Not reachable"));
 call("/api/sessions/current").then(
-  ({ email }) => (form.elements.account.value ||= email),
-  () => undefined, // nobody is signed in yet
+  ({ email }) => (form.elements.account.value ||= email ?? ""),
+  () => undefined, // without sessions the address is typed in
 );

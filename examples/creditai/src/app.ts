@@ -38,7 +38,7 @@ export function createApp(parts: Parts): Express {
 function everyAnswer(parts: Parts): RequestHandler {
   return (request, response, next) => {
     response.set(HEADERS);
-    response.set("X-Served-By", `${parts.build.version} ${parts.config.instance}`);
+    response.set({ "X-Served-By": parts.build.version, "X-Instance": parts.config.instance });
     if (request.path.startsWith("/api/")) response.set("Cache-Control", "no-store");
     // While stopping, a connection that is kept alive must not carry another request here.
     if (parts.state.stopping) response.set("Connection", "close");

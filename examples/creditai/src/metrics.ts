@@ -60,6 +60,11 @@ function routeOf(request: Request, response: Response): string {
   return (mount + matched).replace(/(?<=.)\/$/, "");
 }
 
+/** The path as it was sent, without the query, which may name people. */
+export function pathOf(request: Request): string {
+  return request.originalUrl.split("?", 1)[0] ?? "";
+}
+
 /** Time every request, by route and not by path, so that ids do not become labels. */
 export function observeRequests(metrics: Metrics, log: Logger): RequestHandler {
   return (request, response, next) => {
@@ -71,7 +76,7 @@ export function observeRequests(metrics: Metrics, log: Logger): RequestHandler {
       metrics.requests.observe({ method: request.method, route, status }, seconds);
       // Under load a line a request costs more than the request: what went well and fast is for debug.
       const level = status >= 500 ? "error" : status >= 400 || seconds > SLOW_SECONDS ? "info" : "debug";
-      log[level]({ method: request.method, path: request.path, status, seconds }, "request");
+      log[level]({ method: request.method, path: pathOf(request), status, seconds }, "request");
     });
     next();
   };

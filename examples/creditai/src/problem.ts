@@ -1,5 +1,6 @@
 import type { ErrorRequestHandler, RequestHandler } from "express";
 import type { Logger } from "pino";
+import { pathOf } from "./metrics.js";
 
 /** An answer that is not the one hoped for. `code` is for programs, the message for people. */
 export class Problem extends Error {
@@ -34,7 +35,7 @@ function asProblem(error: unknown): Problem {
 }
 
 export const notFound: RequestHandler = (request, _response, next) => {
-  next(new Problem(404, "not-found", `There is nothing at ${request.path}`));
+  next(new Problem(404, "not-found", `There is nothing at ${pathOf(request)}`));
 };
 
 /** Answer every error as JSON, and log what people cannot be told. */
@@ -42,7 +43,7 @@ export function answerProblems(log: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     const problem = asProblem(error);
     if (problem.status >= 500)
-      log.error({ err: error, path: request.path, code: problem.code }, "request failed");
+      log.error({ err: error, path: pathOf(request), code: problem.code }, "request failed");
     if (response.headersSent) {
       next(error);
       return;
