@@ -1,0 +1,194 @@
+"""A reader of the vault written from docs/vault-format.md alone: it shares no line with Coffer.
+
+Whoever changes the format changes the document and this file too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+
+def derive(key: bytes, purpose: str, context: bytes = b"") -> bytes:
+    return HKDF(SHA256(), 32, None, b"coffer/1/" + purpose.encode() + b"\0" + context).derive(key)
+
+
+def header(kind: int) -> bytes:
+    return b"COFFER\x01" + bytes([kind])
+
+
+def sealed_record(key: bytes, context: bytes, data: bytes) -> bytes:
+    return AESGCM(key).decrypt(data[:12], data[12:], context)
+
+
+def decompressed(data: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(data)
+
+
+def xwing(seed: bytes, ciphertext: bytes) -> bytes:
+    expanded = hashlib.shake_256(seed).digest(96)
+    mlkem = MLKEM768PrivateKey.from_seed_bytes(expanded[:64])
+    x25519 = X25519PrivateKey.from_private_bytes(expanded[64:])
+    shared = mlkem.decapsulate(ciphertext[:1088]) + x25519.exchange(
+        X25519PublicKey.from_public_bytes(ciphertext[1088:])
+    )
+    public = x25519.public_key().public_bytes_raw()
+    return hashlib.sha3_256(shared + ciphertext[1088:] + public + rb"\.//^" + b"\\").digest()
+
+
+class Stranger:
+    """Reads a vault in a folder with an identity's seed and public key."""
+
+    def __init__(self, folder: Path, seed: bytes, public: bytes, root: str) -> None:
+        self.folder = folder
+        self.seed = seed
+        self.recipient = hashlib.sha256(public).digest()[:16]
+        self.configuration = self._configuration(root)
+        self.vault: bytes = self.configuration["vault"]
+        index_key = self._key("index", self.vault)
+        purposes = ("chunk-ids", "records", "trees", "tree-ids", "tree-nonces", "wal")
+        self.keys = {purpose: derive(index_key, purpose, self.vault) for purpose in purposes}
+
+    def points(self) -> list[dict[str, Any]]:
+        return sorted((self._manifest(name) for name in self._names("points")), key=lambda point: point["counter"])
+
+    def files(self, point: dict[str, Any], source: str) -> dict[bytes, bytes]:
+        index = self._index(point)
+        record = next(each for each in point["sources"] if each["name"] == source)
+        return {
+            entry[0]: b"".join(self._piece(index, extent) for extent in extents)
+            for name in record["trees"]
+            for entry, extents in self._subtree(name)
+            if entry[1] == 0
+        }
+
+    def wal(self, cluster: str, segment: str) -> bytes:
+        [name] = self._names(f"wal/{cluster}/{segment}")
+        data, object_id = self._object(name, 8)
+        length = int.from_bytes(data[88:92], "big")
+        bound = self._context(8, object_id)
+        self._check_signature(data[: 92 + length], bound)
+        record = msgspec.msgpack.decode(sealed_record(self.keys["wal"], bound, data[92 : 92 + length]))
+        sealed = data[92 + length :]
+        assert hashlib.sha256(sealed).digest() == record["content_sha256"]
+        key = self._content_key("wal", record["run"], object_id, record["wrapped_key"])
+        plain = AESGCM(key).decrypt(bytes(12), sealed, self._context(8, object_id, f"{cluster}/{segment}".encode()))
+        return plain if record["encoding"] == 0 else decompressed(plain)
+
+    def listed(self, point: dict[str, Any]) -> list[str]:
+        data, object_id = self._object(point["listing"], 6)
+        self._check_signature(data, self._context(6, object_id))
+        return [name for name, _ in msgspec.msgpack.decode(decompressed(data[88:]))["objects"]]
+
+    def _names(self, prefix: str) -> list[str]:
+        found = (self.folder / prefix).rglob("*")
+        return sorted(str(path.relative_to(self.folder)) for path in found if path.is_file())
+
+    def _object(self, name: str, kind: int) -> tuple[bytes, bytes]:
+        data = (self.folder / name).read_bytes()
+        object_id, digest = name.rpartition("/")[2].split("-")
+        assert hashlib.sha256(data).hexdigest() == digest
+        assert data[:8] == header(kind)
+        return data, bytes.fromhex(object_id)
+
+    def _context(self, kind: int, object_id: bytes, more: bytes = b"") -> bytes:
+        return header(kind) + self.vault + object_id + more
+
+    def _check_signature(self, data: bytes, purpose: bytes) -> None:
+        publics = [self.configuration["root"], *(writer["public"] for writer in self.configuration["writers"])]
+        [public] = [each for each in publics if hashlib.sha256(each).digest()[:16] == data[8:24]]
+        verify(public, data, purpose)
+
+    def _configuration(self, root: str) -> dict[str, Any]:
+        name = self._names("config")[-1]
+        data, object_id = self._object(name, 1)
+        record: dict[str, Any] = msgspec.msgpack.decode(data[88:])
+        assert hashlib.sha256(record["root"]).hexdigest() == root
+        verify(record["root"], data, header(1) + record["vault"] + object_id)
+        return record
+
+    def _key(self, purpose: str, key_id: bytes) -> bytes:
+        name = self._names(f"keys/{purpose}-{key_id.hex()}")[0]
+        data, object_id = self._object(name, 2)
+        self._check_signature(data, self._context(2, object_id))
+        record = msgspec.msgpack.decode(data[88:])
+        [wrap] = [each for each in record["wraps"] if each["recipient"] == self.recipient]
+        bound = self._context(2, key_id, purpose.encode())
+        wrapping = derive(xwing(self.seed, wrap["ciphertext"]), "wrap", bound + self.recipient)
+        key = AESGCM(wrapping).decrypt(bytes(12), wrap["sealed"], bound)
+        assert derive(key, "commitment") == record["commitment"]
+        return key
+
+    def _content_key(self, purpose: str, run: bytes, object_id: bytes, wrapped: bytes) -> bytes:
+        return sealed_record(self._key(purpose, run), self._context(3, object_id, b"content-key" + run), wrapped)
+
+    def _manifest(self, name: str) -> dict[str, Any]:
+        data, object_id = self._object(name, 7)
+        bound = self._context(7, object_id)
+        self._check_signature(data, bound)
+        record: dict[str, Any] = msgspec.msgpack.decode(
+            decompressed(sealed_record(self.keys["records"], bound, data[88:]))
+        )
+        assert name.startswith(f"points/{record['service']}/{record['name']}/")
+        return record
+
+    def _index(self, point: dict[str, Any]) -> dict[bytes, tuple[Any, ...]]:
+        found = {}
+        for name in point["index"]:
+            data, object_id = self._object(name, 5)
+            plain = sealed_record(self.keys["records"], self._context(5, object_id), data[8:])
+            record = msgspec.msgpack.decode(decompressed(plain))
+            for chunk, pack, *place in struct.iter_unpack("<32sIIIIIB", record["rows"]):
+                found[chunk] = (record["packs"][pack], *place)
+        return found
+
+    def _subtree(self, name: str) -> Iterator[tuple[list[Any], list[tuple[bytes, int, int]]]]:
+        data, tree_id = self._object(name, 4)
+        packed = sealed_record(derive(self.keys["trees"], "tree", tree_id), self._context(4, tree_id), data[8:])
+        plain = decompressed(packed)
+        assert blake3(plain, key=self.keys["tree-ids"]).digest()[:16] == tree_id
+        assert blake3(packed, key=self.keys["tree-nonces"]).digest()[:12] == data[8:20]
+        record = msgspec.msgpack.decode(plain)
+        extents = struct.iter_unpack("<III", record["extents"])
+        for entry, count in zip(record["entries"], record["counts"], strict=True):
+            mine = [next(extents) for _ in range(count)]
+            assert sum(length for _, _, length in mine) == entry[7]
+            yield entry, [(chunk_at(record["chunks"], place), offset, length) for place, offset, length in mine]
+
+    def _piece(self, index: dict[bytes, tuple[Any, ...]], extent: tuple[bytes, int, int]) -> bytes:
+        chunk, offset, length = extent
+        if not chunk:
+            return bytes(length)
+        pack, position, start, sealed, size, encoding = index[chunk]
+        data, pack_id = self._object(pack["name"], 3)
+        assert data[8:56] == self.vault + pack_id + pack["run"]
+        assert data[56:116] == pack["wrapped_key"]
+        key = self._content_key("run", pack["run"], pack_id, pack["wrapped_key"])
+        bound = self._context(3, pack_id, position.to_bytes(4, "big") + chunk)
+        plain = AESGCM(key).decrypt(position.to_bytes(12, "big"), data[start : start + sealed], bound)
+        content = plain if encoding == 0 else decompressed(plain)
+        assert len(content) == size
+        assert blake3(content, key=self.keys["chunk-ids"]).digest() == chunk
+        return content[offset : offset + length]
+
+
+def chunk_at(table: bytes, place: int) -> bytes:
+    return b"" if place == 0xFFFFFFFF else table[32 * place : 32 * place + 32]
+
+
+def verify(public: bytes, data: bytes, purpose: bytes) -> None:
+    message = b"coffer/1/signature\0" + hashlib.sha256(purpose).digest() + hashlib.sha256(data[88:]).digest()
+    Ed25519PublicKey.from_public_bytes(public).verify(data[24:88], message)
