@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+import requests
+from docker.errors import DockerException, ImageNotFound
 
 from coffer import processes
 from coffer.errors import OutsideSystemError, StepFailed
@@ -109,7 +110,7 @@ def _is_current(client: docker.DockerClient, recipe: str, now: float) -> bool:
         labels = client.images.get(REFERENCE).labels
     except ImageNotFound:
         return False
-    except DockerException as error:
+    except (DockerException, requests.RequestException) as error:
         raise OutsideSystemError("the Docker engine does not answer", detail=str(error)) from error
     return labels.get(RECIPE_LABEL) == recipe and now - float(labels.get(MADE_LABEL, "0")) <= _FRESH_FOR
 
@@ -147,7 +148,7 @@ def _import(client: docker.DockerClient, archive: Path, recipe: str) -> None:
     try:
         client.api.import_image_from_file(str(archive), repository=repository, tag=tag, changes=changes)
         told = client.containers.run(REFERENCE, ["sh", "-c", "node --version && npm --version"], remove=True)
-    except (APIError, DockerException) as error:
+    except (DockerException, requests.RequestException) as error:
         raise OutsideSystemError("the Docker engine refused the Node base image", detail=str(error)) from error
     if not told.startswith(b"v18."):
         raise StepFailed("the Node base image does not carry Node 18", detail=told.decode(errors="replace"))
