@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import os
 import socket
 import tarfile
 import tempfile
@@ -51,6 +52,7 @@ class World:
     haproxy: ThrowAway
     nginx: ThrowAway
     edge_url: str
+    http_url: str
     ca: Path
     released: int = field(default=0)
     now: str = ""
@@ -104,7 +106,9 @@ def world() -> Iterator[World]:
         network = engine.client.networks.create(f"{TOPIC}-test", driver="bridge", labels=engine.labels)
         https, http = free_ports(2)
         certificate, key = _certificate(directory)
-        install(EdgeSettings("tiny", directory, https, http, certificate, key, health="/health"))
+        # As the stack does it: started by root, both proxies drop to accounts of their own.
+        accounts = {"proxy_account": "haproxy", "edge_account": "www-data"} if os.geteuid() == 0 else {}
+        install(EdgeSettings("tiny", directory, https, http, certificate, key, health="/health", **accounts))
         with (
             Registry(directory) as registry,
             ThrowAway(_haproxy(directory), directory / "haproxy.log") as haproxy,
@@ -122,7 +126,7 @@ def world() -> Iterator[World]:
                 cpus=0.5, memory="256m", secrets={"PASSWORD": SecretReference("env:PASSWORD", "0" * 64)},
             )  # fmt: skip
             images = _images(engine.client, directory, repository)
-            yield World(host, spec, images, haproxy, nginx, settings.edge_url, certificate)
+            yield World(host, spec, images, haproxy, nginx, settings.edge_url, f"http://localhost:{http}", certificate)
 
 
 def _haproxy(directory: Path) -> Service:

@@ -69,6 +69,8 @@ class Actions:
         with self.lease.guard(self.fence):
             self._refuse_active(step.colour, "replace")
             self.proxy.unpoint(step.colour)
+            # What an earlier instance showed of itself says nothing about this one.
+            record.change(self.settings.directory, journal=())
             self.containers.start(self.service, step.colour, ImageReference.parse(step.image), step.release)
         return Effect()
 
