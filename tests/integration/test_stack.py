@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -25,9 +24,11 @@ import psycopg
 import pytest
 
 from coffer.stack.holders import is_free
+from coffer.stack.layout import Layout
 from coffer.stack.leftovers import mounts_below, processes_of
 from coffer.stack.ports import load
 from coffer.stack.readiness import wait_until
+from coffer.stack.status import ServiceStatus, status
 from tests.services.docker_engine import SOCKET
 
 pytestmark = pytest.mark.integration
@@ -49,12 +50,12 @@ class Stack:
         assert done.returncode == fails, f"coffer {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def status(self) -> dict[str, dict[str, Any]]:
-        lines = json.loads(self.coffer("stack", "status", "--json").stdout)["services"]
-        return {line["service"]: line for line in lines}
+    def status(self) -> dict[str, ServiceStatus]:
+        """Ask in this process: a command would spend most of its time on imports."""
+        return {line.service: line for line in status(Layout(self.state, HOME), load(PORTS, self.offset))}
 
     def pids(self) -> dict[str, int]:
-        return {name: line["pid"] for name, line in self.status().items() if line["pid"]}
+        return {name: line.pid for name, line in self.status().items() if line.pid}
 
     @property
     def document(self) -> dict[str, Any]:
@@ -100,9 +101,10 @@ def variables(pid: int) -> dict[str, str]:
 
 
 def test_everything_is_ready_and_says_where(stack: Stack) -> None:
-    status = stack.status()
-    assert len(status) >= 18
-    assert all(line["ready"] for line in status.values())
+    lines = json.loads(stack.coffer("stack", "status", "--json").stdout)["services"]
+    assert {line["service"] for line in lines} == set(stack.status())
+    assert len(lines) >= 18
+    assert all(line["ready"] for line in lines)
     table = stack.coffer("stack", "status").stdout
     assert "postgres-production" in table
     assert f"https://localhost:{8443 + stack.offset}" in table
@@ -171,14 +173,12 @@ def test_prefect_has_pools_and_deployments(stack: Stack) -> None:
 
 
 def test_what_falls_is_picked_up(stack: Stack) -> None:
-    before = stack.status()["redis-production"]["pid"]
+    before = stack.pids()["redis-production"]
     os.kill(before, signal.SIGKILL)
 
     def back() -> str | None:
-        with contextlib.suppress(AssertionError):
-            line = stack.status()["redis-production"]
-            return None if line["ready"] and line["pid"] != before else "not back yet"
-        return "status says that something is not ready"
+        line = stack.status()["redis-production"]
+        return None if line.ready and line.pid != before else "not back yet"
 
     wait_until(back, what="redis-production", seconds=20)
 
