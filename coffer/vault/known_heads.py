@@ -38,10 +38,7 @@ class KnownHeads:
     def __init__(self, key_file: Path | None, vault: str) -> None:
         self._path = key_file.with_name(key_file.name + ".state") if key_file else None
         self._state = _State(vault)
-        if self._path and self._path.exists():
-            stored = key_files.read(self._path, _State, "a state file")
-            if stored.vault == vault:
-                self._state = stored
+        self._reload()
 
     @property
     def configuration(self) -> int:
@@ -54,11 +51,20 @@ class KnownHeads:
         Raises:
             IntegrityError: A service's newest known point is missing.
         """
+        self._reload()
         for service, head in self._state.heads.items():
             check_head(known, service, head.counter, head.sha256)
 
+    def _reload(self) -> None:
+        """Take in what another process has seen since: it may know a newer point than this one."""
+        if self._path and self._path.exists():
+            stored = key_files.read(self._path, _State, "a state file")
+            if stored.vault == self._state.vault:
+                self._state = stored
+
     def remember(self, known: list[Known], configuration: int) -> None:
         """Keep what is newest now."""
+        self._reload()
         heads = dict(self._state.heads)
         for each in known:
             before = heads.get(each.point.service)

@@ -140,7 +140,7 @@ def _not_everywhere(point: Point, failures: Mapping[str, CofferError]) -> NotInE
     error = NotInEveryStore(
         f"Point {point.name} is committed, but not in every store",
         detail="; ".join(f"{url}: {failure}" for url, failure in failures.items()),
-        resolution="The next backup or 'coffer replicate' completes it",
+        resolution="'coffer replicate' brings it there",
     )
     error.point = point
     return error

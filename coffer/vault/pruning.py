@@ -14,6 +14,7 @@ from coffer.vault.configuration import Configuration
 from coffer.vault.points import ObjectList
 from coffer.vault.retention import Candidate, RetentionPolicy, Verdict
 from coffer.vault.store_set import StoreSet
+from coffer.vault.stores.file import FileStore
 from coffer.vault.stores.protocol import ObjectInfo, Store
 
 _PRUNED = (f"{names.PACKS}/", f"{names.TREES}/", f"{names.INDEX}/", f"{names.KEYS}/run-", f"{names.LISTS}/")
@@ -28,11 +29,13 @@ class PrunePlan:
         verdicts: Each point with keep or remove and the reason, oldest first.
         points: Manifests to remove, by store: they go first, so that no point ever lacks what it names.
         objects: Everything else to remove, by store.
+        before: What is younger than this is left alone.
         young: Objects that nothing names but that are within the grace period.
         bytes: Bytes that go, each store counted.
     """
 
     verdicts: list[Verdict]
+    before: datetime
     points: dict[str, list[str]] = field(default_factory=dict)
     objects: dict[str, list[str]] = field(default_factory=dict)
     young: int = 0
@@ -76,6 +79,9 @@ def execute(plan: PrunePlan, stores: Sequence[Store]) -> None:
         for store in stores:
             for name in found.get(store.url, []):
                 store.delete(name)
+    for store in stores:
+        if isinstance(store, FileStore):
+            store.sweep(plan.before)
 
 
 class _Needs:
@@ -119,7 +125,7 @@ def _make_plan(
             else:
                 objects.setdefault(url, []).append(info.name)
             size += info.size
-    return PrunePlan(verdicts, manifests, objects, young, size)
+    return PrunePlan(verdicts, before, manifests, objects, young, size)
 
 
 def _read_lists(

@@ -77,6 +77,13 @@ class FileStore:
             self._path(name).unlink()
             _sync_folder(self._path(name).parent)
 
+    def sweep(self, before: datetime) -> None:
+        """Remove what writers that were killed left half written, if older than a moment."""
+        with self._speaking("what was left half written"):
+            for path in self.root.rglob(f"{_TEMPORARY}*"):
+                if path.stat().st_mtime < before.timestamp():
+                    path.unlink()
+
     def older(self, name: str) -> Iterator[bytes]:
         """Nothing: a folder keeps no versions."""
         return iter(())

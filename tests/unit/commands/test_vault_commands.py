@@ -201,6 +201,23 @@ def test_a_flipped_byte_is_named_with_exit_code_13(place: Place) -> None:
     assert pack.name in answer.err
 
 
+def test_a_point_that_is_not_in_every_store_is_printed_and_said_with_19(place: Place) -> None:
+    second = place.folder / "second"
+    place.run("replicate", "--from", place.store, "--to", f"file://{second}")
+    second.rename(place.folder / "unmounted")
+    answer = place.backup("--store", f"file://{second}")
+    assert answer.code == 19
+    assert answer.out.strip() in answer.err
+    assert place.restore("out").out == answer.out
+    (place.folder / "unmounted").rename(second)
+    assert place.backup("--store", f"file://{second}").code == 0
+    assert (
+        place.run("verify", "--store", place.store, "--store", f"file://{second}").code == 13
+    )  # the first is not there
+    place.run("replicate", "--from", place.store, "--to", f"file://{second}")
+    assert place.run("verify", "--store", place.store, "--store", f"file://{second}").code == 0
+
+
 def test_a_password_on_the_command_line_is_refused_and_not_repeated(place: Place) -> None:
     for conninfo in ("host=db password=hunter2", "postgresql://u:hunter2@db/x"):
         answer = place.run(

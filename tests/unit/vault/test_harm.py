@@ -164,6 +164,17 @@ def test_an_older_state_of_the_store_is_noticed_by_writer_and_reader(world: Worl
         world.reader().points()
 
 
+def test_a_long_lived_writer_knows_what_another_process_saw(world: World) -> None:
+    early = world.writer()
+    early.points()
+    before = dict(world.memory.objects)
+    world.back_up(Tree({b"newer": b"1"}))
+    world.memory.objects.clear()
+    world.memory.objects.update(before)
+    with pytest.raises(IntegrityError, match="shorter"):
+        early.points()
+
+
 def test_a_forged_manifest_needs_more_than_the_store(world: World) -> None:
     """Someone with the store and the index key, but no writer's signing key."""
     name = of_kind(world, "points/")[0]

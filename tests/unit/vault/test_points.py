@@ -15,7 +15,7 @@ from tests.unit.vault.making import Tree, World
 NAMES = st.binary(min_size=1, max_size=255).filter(
     lambda name: b"/" not in name and b"\0" not in name and name not in (b".", b"..")
 )
-SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @SLOW
@@ -70,7 +70,7 @@ def test_large_files_holes_links_and_folders_come_back(tmp_path: Path) -> None:
 
 def test_an_incremental_adds_what_changed_and_is_complete(tmp_path: Path) -> None:
     world = World(tmp_path)
-    files = {b"%04d" % number: os.urandom(3000) for number in range(400)} | {b"big": os.urandom(4 << 20)}
+    files = {b"%04d" % number: os.urandom(3000) for number in range(200)} | {b"big": os.urandom(4 << 20)}
     first = world.back_up(Tree(files), kind=Kind.FULL)
     before = sum(map(len, world.memory.objects.values()))
     files[b"0007"] = b"new"

@@ -13,6 +13,7 @@ from coffer.keys import PrunerCredentials
 from coffer.vault.capture import Kind
 from coffer.vault.pruning import execute, plan_prune
 from coffer.vault.retention import Candidate, RetentionPolicy, decide
+from coffer.vault.stores.file import FileStore
 from coffer.vault.verification import verify_at_rest
 from tests.unit.vault.making import CLUSTER, SEGMENT, Tree, World
 
@@ -74,6 +75,18 @@ def test_what_a_killed_run_left_goes_after_the_grace(tmp_path: Path) -> None:
     assert any(name.startswith("packs/") for name in set(world.memory.objects) - before)
     execute(plan_prune(world.stores, pruner(world), LAST, later()), world.stores)
     assert set(world.memory.objects) == before
+
+
+def test_what_a_killed_writer_left_half_written_goes_too(tmp_path: Path) -> None:
+    world = World(tmp_path, [FileStore(tmp_path / "store")])
+    world.back_up(Tree({b"a": b"1"}), kind=Kind.FULL)
+    left = tmp_path / "store/packs/.new-0123"
+    left.write_bytes(b"half")
+    execute(plan_prune(world.stores, pruner(world), RetentionPolicy(grace_hours=1), later()), world.stores)
+    assert left.exists()
+    execute(plan_prune(world.stores, pruner(world), LAST, later()), world.stores)
+    assert not left.exists()
+    assert world.restore() == {b"a": b"1"}
 
 
 def test_nothing_is_removed_when_a_list_is_damaged(tmp_path: Path) -> None:
