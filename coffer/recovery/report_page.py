@@ -26,7 +26,7 @@ td{border-top:1px solid var(--line);padding:.3rem 0}td+td{text-align:right;font-
 svg{width:100%;height:auto;display:block}
 svg text{font:13px system-ui,sans-serif;fill:var(--ink)}svg .soft{fill:var(--soft)}
 """
-_WIDTH, _ROW, _LEFT, _RIGHT = 640, 30, 190, 60
+_WIDTH, _ROW, _LEFT, _RIGHT = 400, 40, 2, 56  # a phone's width, so that its text stays as large as it is written
 
 
 def page(report: DrillReport) -> str:
@@ -62,9 +62,9 @@ def timeline(phases: list[Phase], rto: float | None) -> str:
         y = row * _ROW + 4
         x, width = _LEFT + phase.start * scale, max(phase.seconds * scale, 2)
         colour = "var(--bad)" if not phase.ok else "var(--bar)" if phase.counts else "var(--aside)"
-        drawn.append(f'<text x="0" y="{y + 15}">{escape(phase.name)}</text>')
-        drawn.append(f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="20" rx="3" style="fill:{colour}"/>')
-        drawn.append(f'<text class="soft" x="{x + width + 5:.1f}" y="{y + 15}">{phase.seconds:.1f} s</text>')
+        drawn.append(f'<text x="{_LEFT}" y="{y + 12}">{escape(phase.name)}</text>')
+        drawn.append(f'<rect x="{x:.1f}" y="{y + 18}" width="{width:.1f}" height="12" rx="3" style="fill:{colour}"/>')
+        drawn.append(f'<text class="soft" x="{x + width + 4:.1f}" y="{y + 28}">{phase.seconds:.1f} s</text>')
     if rto is not None:
         x = _LEFT + rto * scale
         line = f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 22}"'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from types import TracebackType
 import psycopg
 from psycopg import sql
 
-from coffer.errors import IntegrityError, StepFailed, UsageError
+from coffer.errors import IntegrityError, NotThere, StepFailed, UsageError
 from coffer.processes import run
 from coffer.recovery.wal_server import WalServer
 from coffer.sources.postgres.programs import database_user, reachable_by_others, run_as
@@ -21,6 +22,8 @@ from coffer.sources.postgres.server import PostgresServer
 
 _PORT = 5432
 _POLL = 0.05
+_TOO_SHORT = "recovery ended before configured recovery target was reached"
+_LAST_COMMIT = re.compile(r"last completed transaction was at log time (\S+ \S+)")
 # What a restored configuration may bring along and must not do here.
 _ISOLATED = {
     "listen_addresses": "",
@@ -91,6 +94,7 @@ class Scratch:
 
         Raises:
             IntegrityError: WAL could not be brought; what is wrong with it is said.
+            NotThere: The log ends before the target.
             StepFailed: PostgreSQL ended or took too long; the end of its log is in the detail.
         """
         self.server.configure_access()
@@ -100,6 +104,11 @@ class Scratch:
         except StepFailed as error:
             if wal.failures:
                 raise wal.failures[0] from error
+            log = self.server.log_tail()
+            if _TOO_SHORT in log:
+                last = _LAST_COMMIT.search(log)
+                when = f"the last transaction in it ended at {last[1]}" if last else "it holds no transaction"
+                raise NotThere("the log ends before that moment", detail=when) from error
             raise
 
     def _wait_promoted(self, timeout: float) -> None:

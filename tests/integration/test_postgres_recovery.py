@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from coffer.errors import UnsafeTarget, UsageError
+from coffer.errors import NotThere, UnsafeTarget, UsageError
 from coffer.recovery.restore import restore_postgres
 from coffer.recovery.target import RestoreTarget, TargetKind, choose_point
 from coffer.vault.capture import Kind
@@ -119,5 +119,5 @@ def test_a_folder_with_something_in_it_is_left_alone(history: History) -> None:
 
 def test_a_moment_after_the_end_of_the_log_does_not_open(history: History) -> None:
     target = RestoreTarget.at_time(history.written[-1].at + timedelta(days=1))
-    with pytest.raises(Exception, match="recovery ended before configured recovery target"):
+    with pytest.raises(NotThere, match=r"the log ends before .* the last transaction in it ended at 20"):
         history.restored(history.incremental, target).__enter__()

@@ -65,6 +65,7 @@ def test_a_moment_needs_an_offset(text: str) -> None:
 def test_settings() -> None:
     assert RestoreTarget.parse_time("2026-11-24T10:00:00Z").settings() == {
         "recovery_target_time": "2026-11-24T10:00:00+00:00",
+        "recovery_prefetch": "off",
         "recovery_target_timeline": "latest",
         "recovery_target_action": "promote",
     }
