@@ -52,6 +52,7 @@ def service_spec(environment: Environment) -> ServiceSpec:
         start_within=service.start_within.total_seconds(),
         stop_within=service.stop_within.total_seconds(),
         drain=service.drain_signal,
+        reopen=service.reopen_signal,
         migrations=service.migrations,
         settings=service.settings,
         secrets=secrets,

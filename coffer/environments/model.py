@@ -53,6 +53,7 @@ class Service(Section):
     start_within: Duration = timedelta(seconds=30)
     stop_within: Duration = timedelta(seconds=10)
     drain_signal: str = ""
+    reopen_signal: str = ""
     settings: dict[str, str] = {}
     secrets: dict[str, ReferenceText] = {}
     mounts: Annotated[
