@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -103,6 +106,28 @@ def test_a_second_store_keeps_the_point_when_one_fails(
         assert world.restore(f"out{at}", stores=world.stores[:1]) == files
     world.back_up(Tree(FILES))
     assert world.restore("healed", stores=[store]) == FILES
+
+
+def test_two_writers_at_once_both_have_their_points(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.back_up(Tree(FILES), kind=Kind.FULL)
+    start = threading.Barrier(2)
+
+    def take(number: int) -> str:
+        request = {"service": "app", "kind": Kind.INCREMENTAL, "started": datetime.now(UTC)}
+        with world.writer().begin_point(**request) as builder:  # type: ignore[arg-type]
+            start.wait(30)
+            builder.capture(Tree({**FILES, b"mine": b"%d" % number}, same=frozenset(FILES)))
+            return builder.commit({}).name
+
+    with ThreadPoolExecutor(2) as pool:
+        names = list(pool.map(take, range(2)))
+    for number, name in enumerate(names):
+        assert world.restore(f"out{number}", point=name) == {**FILES, b"mine": b"%d" % number}
+    after = world.back_up(Tree(FILES))
+    assert after.counter == 3
+    assert len(world.writer().points()) == 4
+    assert world.reader().verify().ok
 
 
 def test_a_stream_cut_half_way_is_refused_by_every_reading_call(tmp_path: Path, store: Faulty) -> None:

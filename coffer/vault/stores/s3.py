@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import random
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,16 +89,16 @@ class S3Store:
             try:
                 self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, **arguments)
             except ClientError as error:
-                status = _status(error)
-                if status == 412:
-                    return self._check_same(name, body)
-                if status == 409 and attempt + 1 < _CONFLICTS:
+                if _status(error) == 412:
+                    self._check_same(name, body)
+                elif _status(error) == 409 and attempt + 1 < _CONFLICTS:
+                    time.sleep(random.uniform(0, 0.1 * 2**attempt))  # noqa: S311 - jitter, no secret
                     continue
-                raise self._translate(error, name) from error
+                else:
+                    raise self._translate(error, name) from error
             except BotoCoreError as error:
                 raise self._translate(error, name) from error
-            return None
-        return None
+            return
 
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """Get an object or a range of it."""
