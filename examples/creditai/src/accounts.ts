@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from "pg";
+import type { Pool } from "pg";
 import { Problem } from "./problem.js";
 
 export interface Account {
@@ -16,7 +16,7 @@ export function normalEmail(value: unknown): string {
 }
 
 /** Return the account with an address; the first use of an address opens it. */
-export async function openAccount(database: Pool | PoolClient, email: string): Promise<Account> {
+export async function openAccount(database: Pool, email: string): Promise<Account> {
   const find = () => database.query<Account>("SELECT id, email FROM accounts WHERE email = $1", [email]);
   const known = (await find()).rows[0];
   if (known) return known;

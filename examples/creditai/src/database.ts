@@ -17,25 +17,3 @@ export function openDatabase(url: string, log: Logger): pg.Pool {
   });
   return pool;
 }
-
-/** Run in one transaction; everything or nothing. */
-export async function inTransaction<T>(
-  pool: pg.Pool,
-  work: (client: pg.PoolClient) => Promise<T>,
-): Promise<T> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  try {
-    await client.query("BEGIN");
-    const result = await work(client);
-    await client.query("COMMIT");
-    return result;
-  } catch (error) {
-    await client.query("ROLLBACK").catch((second: unknown) => {
-      broken = second as Error;
-    });
-    throw error;
-  } finally {
-    client.release(broken);
-  }
-}

@@ -1,7 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { Pool } from "pg";
 import { openAccount } from "./accounts.js";
-import { inTransaction } from "./database.js";
 import { Problem } from "./problem.js";
 
 export interface DisputeRequest {
@@ -92,36 +91,42 @@ export async function createDispute(
   request: DisputeRequest,
 ): Promise<{ dispute: Dispute; replayed: boolean }> {
   const sent = fingerprint(request);
-  return inTransaction(database, async (client) => {
-    const account = await openAccount(client, request.account);
-    await refuseUnknownDocument(client, request.document);
-    const inserted = await client.query(
-      `INSERT INTO disputes (id, account_id, creditor, reason, amount_cents, document_sha256, idempotency_key, request_sha256)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (idempotency_key) DO NOTHING`,
-      [
-        randomUUID(),
-        account.id,
-        request.creditor,
-        request.reason,
-        request.amountCents,
-        request.document,
-        key,
-        sent,
-      ],
-    );
-    const found = await client.query<Row>(`${SELECT} WHERE d.idempotency_key = $1`, [key]);
-    const row = found.rows[0];
-    if (!row) throw new Error(`the dispute of key ${key} was removed while it was stored`);
-    if (row.request_sha256 !== sent) {
-      throw new Problem(422, "key-reused", "This Idempotency-Key was used for another request");
-    }
-    return { dispute: fromRow(row), replayed: inserted.rowCount === 0 };
-  });
+  const account = await openAccount(database, request.account);
+  await refuseUnknownDocument(database, request.document);
+  // One statement is a transaction of its own, and each one less is a round trip less under load.
+  const inserted = await database.query<{ id: string; created_at: Date }>(
+    `INSERT INTO disputes (id, account_id, creditor, reason, amount_cents, document_sha256, idempotency_key, request_sha256)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, created_at`,
+    [
+      randomUUID(),
+      account.id,
+      request.creditor,
+      request.reason,
+      request.amountCents,
+      request.document,
+      key,
+      sent,
+    ],
+  );
+  const fresh = inserted.rows[0];
+  if (fresh) {
+    return {
+      dispute: { id: fresh.id, ...request, createdAt: fresh.created_at.toISOString() },
+      replayed: false,
+    };
+  }
+  const found = await database.query<Row>(`${SELECT} WHERE d.idempotency_key = $1`, [key]);
+  const row = found.rows[0];
+  if (!row) throw new Error(`the dispute of key ${key} was removed while it was stored`);
+  if (row.request_sha256 !== sent) {
+    throw new Problem(422, "key-reused", "This Idempotency-Key was used for another request");
+  }
+  return { dispute: fromRow(row), replayed: true };
 }
 
-async function refuseUnknownDocument(client: Pick<Pool, "query">, document: string | null): Promise<void> {
+async function refuseUnknownDocument(database: Pool, document: string | null): Promise<void> {
   if (document === null) return;
-  const found = await client.query("SELECT 1 FROM uploads WHERE sha256 = $1", [document]);
+  const found = await database.query("SELECT 1 FROM uploads WHERE sha256 = $1", [document]);
   if (found.rowCount === 0)
     throw new Problem(400, "no-such-document", "There is no upload with this SHA-256");
 }
