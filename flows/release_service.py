@@ -33,7 +33,7 @@ def release_service(
         attempt: Raise it to release a digest again after it was rolled back.
     """
     request = requests.read(environment, image, source, tag, requester, attempt)
-    if reason := requests.starts_nothing(request):
+    if reason := requests.starts_nothing(request) or requests.carried_by(request):
         return Completed(message=reason)
     candidate = (
         images.build(environment, str(request.source), build_arguments or {})

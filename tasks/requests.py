@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from prefect.runtime import flow_run
+
 from coffer import environments
 from coffer.errors import UsageError
+from coffer.prefect_api import PrefectApi
 from coffer.release.images import ImageReference
+from tasks.policies import acting
 
 _NAMESPACE = uuid.UUID("5d3f4f0a-2c52-5d0e-9f3b-6f2b1b7f9a51")
 
@@ -68,6 +72,24 @@ def read(
 def starts_nothing(request: ReleaseRequest) -> str:
     """Return why a push starts no release, or nothing if it does."""
     patterns = environments.load(request.environment).release.on_push
-    if not request.tag or any(fnmatchcase(request.tag, pattern) for pattern in patterns):
+    if not request.image or not request.tag:
         return ""
-    return f"tag '{request.tag}' is none of {', '.join(patterns) or 'nothing'} in {request.environment}"
+    if not any(fnmatchcase(request.tag, pattern) for pattern in patterns):
+        return f"tag '{request.tag}' is none of {', '.join(patterns) or 'nothing'} in {request.environment}"
+    return ""
+
+
+@acting("see who carries this image")
+def carried_by(request: ReleaseRequest) -> str:
+    """Return which other run of this environment carries a pushed image already, or nothing.
+
+    One digest pushed under two tags is one release; and after a rollback only a person asks for it again.
+    """
+    if not request.tag or request.image is None:
+        return ""
+    wanted = {"environment": request.environment, "image": str(request.image)}
+    runs = PrefectApi.from_environment().runs(flow="release", parameters=wanted, limit=200)
+    # Of two that begin together the earlier one goes on: ids are as good an order as any, and the same seen from both.
+    others = [run for run in runs if run.id != str(flow_run.id) and (run.started or run.waiting)]
+    earlier = [run for run in others if run.finished or run.waiting or run.id < str(flow_run.id)]
+    return f"run {earlier[0].name} carries {request.image.short} already" if earlier else ""
