@@ -169,3 +169,18 @@ def _needs(world: World, service: str) -> list[tuple[str, int]]:
     access = world.reader().access()
     name = next(each for each in world.memory.objects if each.startswith(f"lists/{service}/"))
     return points.open_list(access.configuration, name, world.memory.objects[name]).objects
+
+
+def test_what_is_written_while_stores_are_listed_is_not_missed(world: World, moody: Moody) -> None:
+    """The second store is listed after WAL came into both: the first one's listing is older."""
+    writer = world.writer()
+    listed = moody.list
+
+    def list_late(prefix: str = "") -> Iterator[ObjectInfo]:
+        if not prefix and CLUSTER not in "".join(moody.objects):
+            writer.put_wal(CLUSTER, SEGMENT, b"wal")
+        return listed(prefix)
+
+    moody.list = list_late  # type: ignore[method-assign]
+    assert verify_at_rest(world.stores).ok
+    assert CLUSTER in "".join(moody.objects)
