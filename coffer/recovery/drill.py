@@ -18,7 +18,7 @@ from coffer.recovery.report import DrillReport
 from coffer.recovery.restore import restore_postgres
 from coffer.recovery.sabotage import HoleInTheLog, Sabotage, flip_page
 from coffer.recovery.scratch import Scratch
-from coffer.recovery.target import RestoreTarget, TargetKind, choose_point
+from coffer.recovery.target import RestoreTarget, TargetKind, choose_files, choose_point
 from coffer.recovery.wal_server import WalServer
 from coffer.sources.postgres.wal_archive import WalReader
 from coffer.sources.postgres.wal_fetch import WalFetcher
@@ -98,6 +98,7 @@ class _Drill:
     def __init__(self, request: DrillRequest, report: DrillReport, log: Callable[[str], None]) -> None:
         self.request, self.report, self.log = request, report, log
         self.questions = request.questions
+        self.files: Point | None = None
 
     def run(self) -> None:
         request, report = self.request, self.report
@@ -110,9 +111,10 @@ class _Drill:
             point = choose_point(points, request.postgres, target)
             report.point = point.name
             self.questions = with_image(request.questions, point, points)
+            self.files = choose_files(points, request.files, target, point)
         with Scratch(request.directory) as scratch:
             self._bring_back(reader, point, target, scratch)
-            self._prove(point, target, scratch)
+            self._prove(target, scratch)
 
     def _open(self) -> VaultReader:
         identity = Identity.load(self.request.identity)
@@ -139,16 +141,16 @@ class _Drill:
                     source=request.postgres, user=scratch.user, wal=wal,
                 )  # fmt: skip
                 report.restored_bytes += restored.summary.bytes
-            if point.source(request.files) is not None:
+            if self.files is not None:
                 with report.phase("restore files"):
-                    report.restored_bytes += reader.restore(point, request.files, scratch.uploads).bytes
+                    report.restored_bytes += reader.restore(self.files, request.files, scratch.uploads).bytes
                     scratch.uploads.chmod(0o755)
             self.log(f"replaying to {target}")
             with report.phase("replay, promote"):
                 scratch.replay(server, timeout=request.timeout)
             report.wal_files = len(set(server.served))
 
-    def _prove(self, point: Point, target: RestoreTarget, scratch: Scratch) -> None:
+    def _prove(self, target: RestoreTarget, scratch: Scratch) -> None:
         request, report = self.request, self.report
         if request.sabotage is Sabotage.FLIPPED_PAGE:
             report.sabotage += f" {flip_page(scratch, request.database, request.seed)}"
@@ -164,7 +166,7 @@ class _Drill:
             report.check("every row of every table reads", lambda: self._count(scratch))
         with report.phase("pg_amcheck", counts=False):
             report.check("pg_amcheck", lambda: scratch.amcheck(timeout=request.timeout))
-        report.check("nothing newer than the moment, heartbeat found", lambda: self._measure(point, target, scratch))
+        report.check("nothing newer than the moment, heartbeat found", lambda: self._measure(target, scratch))
         report.check("promises", self._compare)
 
     def _ask(self, scratch: Scratch) -> str:
@@ -188,14 +190,14 @@ class _Drill:
         self.report.rows = scratch.count_rows(self.request.database)
         return f"{sum(self.report.rows.values())} rows in {len(self.report.rows)} tables"
 
-    def _measure(self, point: Point, target: RestoreTarget, scratch: Scratch) -> str:
+    def _measure(self, target: RestoreTarget, scratch: Scratch) -> str:
         moment = target.time or self.report.started
         with scratch.server.connect(self.request.database) as connection:
             beat = heartbeat.newest(connection)
         if target.kind is TargetKind.LATEST or target.time is not None:
             self.report.rpo_seconds["database"] = (moment - beat).total_seconds()
-            if point.source(self.request.files) is not None:
-                self.report.rpo_seconds["files"] = max(0.0, (moment - point.started).total_seconds())
+            if self.files is not None:
+                self.report.rpo_seconds["files"] = max(0.0, (moment - self.files.started).total_seconds())
         if beat > moment:
             raise IntegrityError("a heartbeat is newer than the moment", detail=f"{beat} is after {moment}")
         return f"newest heartbeat {beat.astimezone(UTC):%H:%M:%S.%f} UTC"

@@ -119,3 +119,16 @@ def choose_point(points: Iterable[Point], source: str, target: RestoreTarget) ->
         if reaches(facts, target):
             return point
     raise NotThere(f"no point reaches back to {target}", detail=f"the earliest moment is {holding[0][1]['stopped']!s}")
+
+
+def choose_files(points: Iterable[Point], source: str, target: RestoreTarget, point: Point) -> Point | None:
+    """Return the point whose files belong to a moment, or None where no point holds the source.
+
+    Uploads are immutable, named by their content, and kept for the whole window. So the first capture after a moment
+    holds every file that a row of that moment can name; files without a row do no harm, missing ones do.
+    """
+    holding = [each for each in points if each.source(source) is not None]
+    if target.kind is TargetKind.POINT:
+        return point if point in holding else None
+    later = [each for each in holding if target.time is not None and each.started >= target.time]
+    return next(iter(later), None) or (holding[-1] if holding else None)

@@ -59,8 +59,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             world.upload(b"one")
             world.write(20)
             world.take(Kind.FULL)
-            world.write(20)
+            world.write(10)
             world.upload(b"two")
+            world.write(10)
             world.take(Kind.INCREMENTAL)
             for _ in range(4):
                 world.write(5)
@@ -94,10 +95,13 @@ def test_a_drill_to_the_end_of_the_log(service: Service) -> None:
     assert "http" not in html.replace("http-equiv", "")
 
 
-def test_a_drill_to_a_moment_between_two_writes(service: Service) -> None:
-    report = run_drill(service.request(RestoreTarget.at_time(service.written[29].at)))
+@pytest.mark.parametrize(("number", "uploads"), [(25, 1), (35, 2)])
+def test_a_drill_to_a_moment_between_two_writes_has_its_files(service: Service, number: int, uploads: int) -> None:
+    report = run_drill(service.request(RestoreTarget.at_time(service.written[number - 1].at)))
     assert report.ok, report.lines()
-    assert report.rows["ledger"] == 30
+    assert report.point.startswith("000001")
+    assert (report.rows["ledger"], report.rows["uploads"]) == (number, uploads)
+    assert report.rpo_seconds["files"] == 0
 
 
 def test_a_drawn_moment_is_drawn_again_by_the_same_seed(service: Service) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coffer.errors import NotThere, UsageError
 from coffer.recovery.drill import draw_target
-from coffer.recovery.target import RestoreTarget, TargetKind, choose_point
+from coffer.recovery.target import RestoreTarget, TargetKind, choose_files, choose_point
 from coffer.vault.capture import Kind
 from coffer.vault.points import Point, PointSource
 
@@ -86,3 +86,17 @@ def test_one_point_s_window_is_its_log() -> None:
     assert draw_target(POINTS[:1], "postgres", 1) == RestoreTarget()
     with pytest.raises(NotThere):
         draw_target([], "postgres", 1)
+
+
+@pytest.mark.parametrize(("minutes", "chosen"), [(11, "000002"), (20, "000002"), (20.5, "000003"), (900, "000004")])
+def test_files_come_from_the_first_capture_after_the_moment(minutes: float, chosen: str) -> None:
+    target = RestoreTarget.at_time(BEGIN + timedelta(minutes=minutes))
+    files = choose_files(POINTS, "postgres", target, choose_point(POINTS, "postgres", target))
+    assert files
+    assert files.name == chosen
+
+
+def test_files_of_the_point_itself_and_of_none() -> None:
+    assert choose_files(POINTS, "postgres", RestoreTarget(TargetKind.POINT), POINTS[1]) == POINTS[1]
+    assert choose_files(POINTS, "postgres", RestoreTarget(), POINTS[1]) == POINTS[-1]
+    assert choose_files(POINTS, "files", RestoreTarget(), POINTS[1]) is None
