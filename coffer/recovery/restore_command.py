@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from coffer.errors import UsageError
+from coffer.sources.postgres.programs import reachable_by_others
 
 PAST_THE_END = 100
 
@@ -26,7 +30,22 @@ def restore_command(argv: Sequence[str], past_the_end: int) -> str:
 
 
 def coffer_wal_fetch(config: Path) -> str:
-    """Return the shell line that calls this installation's `coffer wal fetch`."""
+    """Return the shell line that calls this installation's `coffer wal fetch`.
+
+    For a cluster that outlives this process; a drill's log is served by `WalServer`.
+
+    Args:
+        config: The configuration (0600, owned by PostgreSQL's account), with `identity_file` and `cluster`.
+
+    Raises:
+        UsageError: PostgreSQL's account cannot walk to this installation.
+    """
     coffer = Path(sys.executable).with_name("coffer")
+    for program in (coffer, Path(sys.executable).resolve()):
+        if os.geteuid() == 0 and not reachable_by_others(program):
+            raise UsageError(
+                f"PostgreSQL's account cannot reach {program}",
+                resolution="Install Coffer and its Python where every account may walk, not in a home folder",
+            )
     argv = [str(coffer), "wal", "fetch", "%f", "%p", "--config", str(config), "--past-the-end", str(PAST_THE_END)]
     return restore_command(argv, PAST_THE_END)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from coffer.errors import UsageError
 from coffer.recovery.restore_command import PAST_THE_END, coffer_wal_fetch, restore_command
 
 
@@ -38,7 +39,15 @@ def test_a_path_with_anything_in_it_stays_one_word(tmp_path: Path) -> None:
     assert (tmp_path / "got").read_text() == "NAME/pg_wal/X\n"
 
 
-def test_coffer_s_own_line_names_it_absolutely() -> None:
+def test_coffer_s_own_line_names_it_absolutely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coffer.recovery.restore_command.reachable_by_others", lambda path: True)
     line = coffer_wal_fetch(Path("/etc/coffer/wal.toml"))
     assert line.startswith(str(Path(sys.executable).parent))
     assert f"--past-the-end {PAST_THE_END}" in line
+
+
+def test_an_installation_that_postgresql_cannot_reach_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("coffer.recovery.restore_command.reachable_by_others", lambda path: False)
+    with pytest.raises(UsageError, match="cannot reach"):
+        coffer_wal_fetch(Path("/etc/coffer/wal.toml"))
