@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +75,6 @@ def restore_database(
         IntegrityError: Something is missing or not genuine.
     """
     from coffer.recovery.restore import restore_postgres
-    from coffer.recovery.restore_command import coffer_wal_fetch
     from coffer.recovery.target import RestoreTarget
 
     config = destination.absolute().with_name(f"{destination.name}.wal.toml")
@@ -82,14 +83,33 @@ def restore_database(
         point,
         destination,
         target or RestoreTarget(),
-        restore_command=coffer_wal_fetch(config),
+        restore_command=_wal_command(config),
         source=source,
         user=user,
         progress=progress,
     )
     _write_config(config, access, restored.facts)
+    if user is not None and os.geteuid() == 0:
+        shutil.chown(config, user)
     say(f"start PostgreSQL on {destination}: it replays to {restored.target}, its log by {config}")
     return restored.summary
+
+
+def _wal_command(config: Path) -> str:
+    """Return the `restore_command`, and say so if PostgreSQL's account could not run it from where Coffer is.
+
+    It then ends with 126, and PostgreSQL stops instead of opening with data missing;
+    the files are worth having even so.
+    """
+    from coffer.recovery.restore_command import PAST_THE_END, coffer_wal_fetch, restore_command
+
+    try:
+        return coffer_wal_fetch(config)
+    except UsageError as error:
+        say(f"note: {error}")
+    coffer = Path(sys.executable).with_name("coffer")
+    argv = [str(coffer), "wal", "fetch", "%f", "%p", "--config", str(config), "--past-the-end", str(PAST_THE_END)]
+    return restore_command(argv, PAST_THE_END)
 
 
 def _write_config(path: Path, access: VaultAccess, facts: Mapping[str, Fact]) -> None:
