@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,10 +108,20 @@ class World:
         thread.start()
         try:
             yield
+            self._wait_shipped(thread)
         finally:
             stop.set()
             thread.join(30)
         assert not failed, failed
+
+    def _wait_shipped(self, thread: threading.Thread) -> None:
+        [(end,)] = self.execute("SELECT pg_current_wal_insert_lsn()::text")
+        query = "SELECT count(*) FROM pg_stat_replication WHERE flush_lsn >= %s::pg_lsn"
+        deadline = time.monotonic() + 30
+        while self.execute(query, end) == [(0,)]:
+            assert thread.is_alive(), "the receiver ended"
+            assert time.monotonic() < deadline, "the receiver does not catch up"
+            time.sleep(0.02)
 
     @contextmanager
     def restored(self, point: Point, target: RestoreTarget) -> Iterator[Scratch]:

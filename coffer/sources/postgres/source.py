@@ -2,91 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-import numpy as np
 import zstandard
 
 from coffer.errors import IntegrityError, OutsideSystemError
-from coffer.sources.postgres.base_backup import MAIN_ARCHIVE, BaseBackup
-from coffer.sources.postgres.incremental_file import PREFIX, page_content, pages_to_store, read_header
-from coffer.sources.postgres.manifest import BackupManifest, Received
+from coffer.sources.postgres.backup_tree import BackupTree
+from coffer.sources.postgres.base_backup import BaseBackup
+from coffer.sources.postgres.manifest import BackupManifest
 from coffer.sources.postgres.replication import Identity, ReplicationConnection, ServerSaid
-from coffer.sources.postgres.tar_stream import ByteStream, Member, members
 from coffer.sources.postgres.wal import format_lsn
 from coffer.sources.postgres.wal_archive import WalWriter
 from coffer.sources.postgres.wal_proof import prove_wal
-from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Fact, Kind, Parent, SourceSink
+from coffer.vault.capture import Fact, Kind, Parent, SourceSink
 
 _INCREMENTAL_SINCE = 17_00_00
 _OLDEST = 15_00_00
 _DATA_CORRUPTED = "XX001"
 _NOT_PREPARED = "55000"
-_INCREMENTAL_LINE = re.compile(rb"^INCREMENTAL FROM (?:LSN|TLI): .*\n", re.MULTILINE)
 _CHECKPOINT_LINE = re.compile(rb"^CHECKPOINT LOCATION: (\S+)", re.MULTILINE)
 _CHECKSUM_FAILURE = re.compile(r"checksum verification failed in (?:file|block)")
-
-
-@dataclass
-class _Tree:
-    """What one backup has pushed into the sink so far."""
-
-    sink: SourceSink
-    parent: Parent | None
-    received: dict[str, Received] = field(default_factory=dict)
-    backup_label: bytes = b""
-
-    def take(self, archive: str, blocks: Iterator[memoryview]) -> None:
-        # A tablespace's files come in an archive of their own; they stand where the server has a link to them.
-        prefix = b"" if archive == MAIN_ARCHIVE else b"pg_tblspc/" + archive.removesuffix(".tar").encode() + b"/"
-        for member, content in members(blocks):
-            path = (prefix + member.path).removeprefix(b"./")
-            if member.type == "0":
-                self._file(path, member, content)
-            elif path and path != b".":
-                self._other(path, member)
-
-    def _other(self, path: bytes, member: Member) -> None:
-        if member.type == "5":
-            self.sink.add(_entry(path, member, EntryType.DIRECTORY))
-        elif member.type == "2":
-            self.sink.add(_entry(path, member, EntryType.SYMLINK, target=member.target))
-        else:
-            raise OutsideSystemError("PostgreSQL sent an archive member of an unknown type", detail=repr(member))
-
-    def _file(self, path: bytes, member: Member, content: Iterator[Buffer]) -> None:
-        digest = hashlib.sha256()
-        hashed = _hashed(content, digest)
-        folder, _, name = path.rpartition(b"/")
-        if name.startswith(PREFIX.encode()):
-            real = b"/".join(filter(None, (folder, name.removeprefix(PREFIX.encode()))))
-            self._incremental(_entry(real, member), member.size, hashed)
-        elif path == b"backup_label":
-            self.backup_label = b"".join(hashed)
-            # The tree in the vault is complete, so the lines by which the server would refuse it go.
-            self.sink.add_file(_entry(path, member), [_INCREMENTAL_LINE.sub(b"", self.backup_label)])
-        else:
-            self.sink.add_file(_entry(path, member), hashed)
-        for _ in hashed:  # whatever the sink left
-            pass
-        self.received[path.decode(errors="surrogateescape")] = Received(member.size, digest.hexdigest())
-
-    def _incremental(self, entry: Entry, size: int, content: Iterator[Buffer]) -> None:
-        before = self.parent.entry(entry.path) if self.parent else None
-        if before is None:
-            raise IntegrityError("the parent point lacks a file", detail=entry.path.decode(errors="replace"))
-        stream = ByteStream(content)
-        header = read_header(stream, size)
-        length = header.length * PAGE_SIZE
-        if not len(header.blocks) and header.truncation * PAGE_SIZE == before.size:
-            self.sink.add_unchanged(entry)
-            return
-        pages = pages_to_store(header, -(-before.size // PAGE_SIZE))
-        self.sink.add_pages(entry, length, pages.astype(np.uint32), page_content(header, pages, stream))
 
 
 class PostgresSource:
@@ -162,7 +99,7 @@ class PostgresSource:
         parent: Parent | None,
         identity: Identity,
     ) -> dict[str, Fact]:
-        tree = _Tree(sink, parent)
+        tree = BackupTree(sink, parent)
         for archive, blocks in backup.archives():
             tree.take(archive, blocks)
         try:
@@ -217,21 +154,3 @@ def _usable(
     if connection.query("SHOW summarize_wal")[0]["summarize_wal"] != "on":
         return None, "summarize_wal is off"
     return zstandard.decompress(stored), ""
-
-
-def _hashed(content: Iterator[Buffer], digest: hashlib._Hash) -> Iterator[Buffer]:
-    for block in content:
-        digest.update(block)
-        yield block
-
-
-def _entry(path: bytes, member: Member, type: EntryType = EntryType.FILE, *, target: bytes = b"") -> Entry:
-    return Entry(
-        path=path,
-        type=type,
-        mode=member.mode,
-        uid=member.uid,
-        gid=member.gid,
-        mtime_ns=member.mtime * 1_000_000_000,
-        target=target,
-    )

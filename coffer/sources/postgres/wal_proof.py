@@ -9,9 +9,9 @@ import psycopg
 
 from coffer.errors import IntegrityError, OutsideSystemError, StepFailed
 from coffer.sources.postgres.replication import ReplicationConnection
+from coffer.sources.postgres.segment_shipper import SegmentShipper
 from coffer.sources.postgres.wal import Segment, history_name, parse_lsn, segments_between
 from coffer.sources.postgres.wal_archive import WalWriter
-from coffer.sources.postgres.wal_receiver import SegmentShipper
 from coffer.sources.postgres.wal_stream import NextTimeline, WalData, WalStream, timeline_history
 from coffer.vault.capture import Fact
 

@@ -1,0 +1,91 @@
+"""The file behind `coffer wal --config`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coffer.errors import UsageError
+
+if TYPE_CHECKING:
+    from coffer.vault.reader import VaultReader
+    from coffer.vault.writer import VaultWriter
+
+DEFAULT_PATH = "/etc/coffer/wal.toml"
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "stores": list,
+    "aws_credentials_file": str,
+    "writer_file": str,
+    "identity_file": str,
+    "root": str,
+    "conninfo": str,
+    "slot": str,
+    "cluster": str,
+    "system_identifier": str,
+    "segment_size": int,
+    "piece_seconds": (int, float),
+}
+
+
+class WalConfig:
+    """What `--config` says.
+
+    Args:
+        path: A TOML file that only its owner may read; it may hold a password.
+
+    Raises:
+        UsageError: It is absent, readable for others, no TOML, or has an unknown key or a wrong type.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import tomllib
+
+        self.path = path
+        try:
+            mode = path.stat().st_mode
+            self._values: dict[str, Any] = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read", detail=error.strerror or str(error)) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} is not TOML", detail=str(error)) from error
+        if mode & 0o077:
+            raise UsageError(f"{path} can be read by others", resolution=f"chmod 600 {path}")
+        for key, value in self._values.items():
+            if key not in _KEYS or not isinstance(value, _KEYS[key]):
+                raise UsageError(f"{path}: '{key}' is unknown or of another type", detail=f"known: {', '.join(_KEYS)}")
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - checked against _KEYS
+        """Return a value or the default."""
+        return self._values.get(key, default)
+
+    def need(self, key: str) -> Any:  # noqa: ANN401 - checked against _KEYS
+        """Return a value.
+
+        Raises:
+            UsageError: The file does not have it.
+        """
+        if key not in self._values:
+            raise UsageError(f"{self.path} lacks '{key}'")
+        return self._values[key]
+
+    def open_stores(self) -> list[Any]:
+        """Open the stores."""
+        from coffer.vault.stores import open_store
+
+        credentials = Path(self.get("aws_credentials_file")) if self.get("aws_credentials_file") else None
+        return [open_store(url, credentials_file=credentials) for url in self.need("stores")]
+
+    def open_writer(self) -> VaultWriter:
+        """Open the vault for writing."""
+        from coffer.keys import WriterCredentials
+        from coffer.vault.writer import VaultWriter
+
+        return VaultWriter.open(self.open_stores(), WriterCredentials.load(Path(self.need("writer_file"))))
+
+    def open_reader(self) -> VaultReader:
+        """Open the vault for reading."""
+        from coffer.keys import Identity
+        from coffer.vault.reader import VaultReader
+
+        identity = Identity.load(Path(self.need("identity_file")))
+        return VaultReader.open(self.open_stores(), identity, root=self.get("root"))
