@@ -137,8 +137,8 @@ class Containers:
         return redact(text.strip(), self._secret_values(service).values())
 
     def name(self, service: ServiceSpec, colour: Colour) -> str:
-        """Return the container's name."""
-        return f"{service.name}-{service.environment}-{colour}"
+        """Return the container's name: two stacks on one engine have networks, and so names, of their own."""
+        return f"{service.name}-{self._settings.network.removeprefix('coffer-')}-{colour}"
 
     def _hardened(self, service: ServiceSpec, colour: Colour, image: ImageReference, release: str) -> dict[str, Any]:
         labels = {
