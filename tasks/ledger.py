@@ -41,9 +41,11 @@ class ReleaseRecord:
 @acting("write the ledger")
 def record(environment: str, act: str, subject: str, detail: Mapping[str, Any]) -> int:
     """Append an entry, once for this run, and return its number."""
-    folder = Path(str(hosts.docker_host(environments.load(environment))["directory"])) / "ledger"
-    ledger = Ledger.open(FolderStorage(folder / "entries"), load_or_create(folder / "signing-key"))
-    return ledger.append(act, subject, detail, datetime.now(UTC), request=f"{flow_run.id}/{subject}").number
+    # One ledger for all environments of a host, beside their directories: where `coffer ledger` looks.
+    folder = Path(str(hosts.docker_host(environments.load(environment))["directory"])).parent
+    ledger = Ledger.open(FolderStorage(folder / "ledger"), load_or_create(folder / "secrets" / "ledger.key"))
+    told = {"environment": environment, **detail}
+    return ledger.append(act, subject, told, datetime.now(UTC), request=f"{flow_run.id}/{subject}").number
 
 
 def record_release(plan: ReleasePlan, outcomes: Sequence[StepOutcome]) -> ReleaseRecord:

@@ -8,9 +8,7 @@ from coffer import environments
 from coffer.environments import facts
 from coffer.release.images import ImageReference
 from coffer.release.outcomes import TestOutcome
-from coffer.targets.load import load_profile
 from coffer.targets.registry import Registry, address_of
-from coffer.targets.service_tests import ServiceTests, find_tests_image, run_tests
 from tasks import artifacts, hosts
 from tasks.policies import remembered
 
@@ -23,6 +21,10 @@ def test(environment: str, image: ImageReference) -> tuple[TestOutcome, ...]:
         NotThere: The registry does not have the image.
         OutsideSystemError: The engine or a throw-away service failed: nothing is known of the image.
     """
+    # Here, not above: a run that goes on after its approval starts a second sooner without them.
+    from coffer.targets.load import load_profile
+    from coffer.targets.service_tests import ServiceTests, find_tests_image, run_tests
+
     settings, logger = environments.load(environment), get_run_logger()
     credentials, wanted = hosts.registry_credentials(settings), settings.tests
     user, password = credentials or ("", "")

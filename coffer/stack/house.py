@@ -187,9 +187,7 @@ class House:
                 self.ports.registry,
                 notification=Notification(address, self.secrets.get("receiver")),
             ),
-            receiver(
-                "receiver", self.ports.receiver, secret, self.registry_address, self.prefect.client_environment()
-            ),
+            receiver("receiver", self.ports.receiver, secret, self.registry_address, self.prefect.client_environment()),
             mail("mail", self.maildir, self.ports.smtp),
         )
 
@@ -207,4 +205,3 @@ class House:
             prefect.worker(self.prefect, POOL, limit=_POOL_LIMIT, environment=shared, after=after),
             prefect.worker(self.prefect, ESCROW_POOL, limit=_ESCROW_LIMIT, environment=escrow, after=after),
         )
-

@@ -183,4 +183,3 @@ def _make_uploads(layout: Layout) -> None:
         if os.geteuid() == 0:
             os.chown(uploads, _SERVICE_USER, _SERVICE_USER)
             uploads.chmod(0o770)
-

@@ -139,6 +139,8 @@ def _build(
             target=target,
             labels=dict(labels),
             network_mode="host",
+            # Beside a service that serves, a build is the one that waits (a container has 1024 shares).
+            container_limits={"cpushares": 128},
             rm=True,
             forcerm=True,
             decode=True,

@@ -27,6 +27,7 @@ from coffer.targets.registry import Registry, artifact_tag
 from coffer.targets.throwaway_services import ThrowawayServices, throwaway_services
 
 _LOG_LINES = 30
+_CPU_SHARES = 128  # of a serving container's 1024
 _TIME_LIMIT = 300.0  # seconds for one suite of the service's own tests
 Report = Callable[[TestOutcome], None]
 
@@ -144,6 +145,7 @@ def _stand_in(
         registry_username=user,
         registry_password=password,
         labels={"coffer.tests": name},
+        cpu_shares=_CPU_SHARES,
     )
     network = client.networks.create(name, labels={"coffer.tests": name})
     try:
@@ -215,6 +217,7 @@ def _options(service: ServiceSpec, services: ThrowawayServices) -> dict[str, Any
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "mem_limit": "2g",
+        "cpu_shares": _CPU_SHARES,
         "pids_limit": 512,
         # npm and the like want a home to write to.
         "environment": {**secrets, "HOME": "/tmp", "CI": "true"},  # noqa: S108 — in the container

@@ -77,7 +77,7 @@ def test_a_file_that_is_not_the_approved_one_is_refused(database: str) -> None:
 
 def test_a_lock_is_let_go_and_tried_again(postgres: Postgres, database: str) -> None:
     migrations.apply(database, *_wanted("001_first.sql"))
-    text = "-- migrate:up\nSET LOCAL lock_timeout = '200ms';\nALTER TABLE dispute ADD note text;\n"
+    text = "-- migrate:up\nSET LOCAL lock_timeout = '200ms';\nALTER TABLE dispute ADD note text;\n-- migrate:down\n"
     files = {"004_note.sql": text}
     with postgres.connect("expanded") as other:
         other.execute("BEGIN; LOCK TABLE dispute")

@@ -155,6 +155,7 @@ class Containers:
             "tmpfs": {"/tmp": "rw,noexec,nosuid,nodev,size=64m,mode=1777"},  # noqa: S108 - in the container
             "mem_limit": service.memory,
             "nano_cpus": round(service.cpus * 1e9),
+            "cpu_shares": self._settings.cpu_shares,
             "pids_limit": service.pids,
             "restart_policy": {"Name": "unless-stopped"},
             "network": self._settings.network,

@@ -1,37 +1,38 @@
-"""Migrations that an image brings: read from its layers without running it, applied as dbmate would.
+"""Migrations that an image brings: read from its layers without running it, applied by dbmate.
 
-Files and the table `schema_migrations` are dbmate's (https://github.com/amacneil/dbmate): `-- migrate:up` begins
-what is applied, `-- migrate:down` ends it, `transaction:false` runs it outside a transaction.
+dbmate (https://github.com/amacneil/dbmate) knows the files (`-- migrate:up`, `-- migrate:down`,
+`transaction:false`) and keeps the table `schema_migrations`. Here is what a release adds: the file must be the approved
+one, it may not wait long for a lock, and what it makes belongs to the database's owner.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import re
+import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, urlencode
 
 import docker
 import docker.errors
 import psycopg
-from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
-from coffer.errors import IntegrityError, NotThere, StepFailed, Unreachable
+from coffer import processes
+from coffer.errors import IntegrityError, NotThere, OutsideSystemError, StepFailed, Unreachable
 from coffer.release.images import ImageReference
 from coffer.release.steps import Migration
 
-_UP = re.compile(
-    r"^--\s*migrate:up(?P<options>[^\n]*)\n(?P<body>.*?)(?=^--\s*migrate:down|\Z)", re.DOTALL | re.MULTILINE
-)
 _NAME = re.compile(r"(?P<version>\d+)_.*\.sql")
-# Any number, as long as it is always the same: one migration at a time in this database.
-_ADVISORY_LOCK = 0x0C0FFE12
+_LOCK_TIMEOUT = "lock timeout"  # how PostgreSQL's message for 55P03 ends
 _ATTEMPTS = 5
 _PAUSE = 1.0  # seconds between two attempts to get a lock
+_SECONDS = 600.0
 
 
 def read(client: docker.DockerClient, image: ImageReference, folder: str) -> Mapping[str, str]:
@@ -82,61 +83,76 @@ def apply(conninfo: str, files: Mapping[str, str], wanted: Sequence[Migration]) 
     Raises:
         IntegrityError: A file is not the one that the plan names.
         StepFailed: PostgreSQL refuses one; those before it stay, that one left nothing.
+        Unreachable: The database does not answer.
     """
     for migration in wanted:
         text = files.get(migration.name, "")
         if hashlib.sha256(text.encode()).hexdigest() != migration.sha256:
             raise IntegrityError(f"{migration.name} in the image is not the file that was approved")
+    there = applied(conninfo)
+    pending = [one for one in wanted if one.version not in there]
+    url = _url(conninfo) if pending else ""
+    for one in pending:
+        _apply_one(url, one.name, files[one.name])
+    return tuple(one.name for one in pending)
+
+
+def _apply_one(url: str, name: str, text: str) -> None:
+    """Apply one file; while it does not get a lock it lets go and tries again.
+
+    Letting go is what keeps the service's own queries from queueing behind it.
+    """
+    with tempfile.TemporaryDirectory(prefix="coffer-migrations-") as folder:
+        (Path(folder) / name).write_text(text)
+        for attempt in range(_ATTEMPTS):
+            try:
+                _dbmate(url, folder)
+            except OutsideSystemError as error:
+                if _LOCK_TIMEOUT not in error.detail:
+                    raise StepFailed(f"PostgreSQL refuses {name}", detail=error.detail) from error
+                if attempt == _ATTEMPTS - 1:
+                    raise StepFailed(f"{name} did not get its lock", detail=error.detail) from error
+                time.sleep(_PAUSE)
+            else:
+                return
+
+
+def _dbmate(url: str, folder: str) -> None:
+    beside = Path(sys.executable).with_name("dbmate")
+    program = beside if beside.is_file() else "dbmate"
+    argv = [program, "--no-dump-schema", "--migration-lock", "--migrations-dir", folder, "migrate"]
+    # The address carries a password: by variable, never on a command line that others can list.
+    processes.run(argv, timeout=_SECONDS, environment={"DATABASE_URL": url}, secrets=[url], directory=Path(folder))
+
+
+def _url(conninfo: str) -> str:
+    """Return a connection as dbmate reads it, with what every migration runs under.
+
+    What lib/pq does not know it hands to the server as a setting of the session.
+    """
+    fields = {name: str(value) for name, value in conninfo_to_dict(conninfo).items() if value is not None}
+    account = quote(fields.pop("user", ""), safe="")
+    if password := fields.pop("password", ""):
+        account += ":" + quote(password, safe="")
+    database = quote(fields.pop("dbname", ""), safe="")
+    fields.setdefault("sslmode", "prefer" if "/" not in fields.get("host", "/") else "disable")
+    # A migration waits 3 s at most for a lock: behind one that waits, every query of the service waits too. New tables
+    # must belong to whom the service's own belong to, whoever runs the migration.
+    session = {"lock_timeout": "3s", "role": _owner(conninfo), "application_name": "coffer"}
+    return f"postgres://{account}@/{database}?{urlencode({**fields, **session})}"
+
+
+def _owner(conninfo: str) -> str:
     with _connect(conninfo) as connection:
-        try:
-            connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
-            _become_owner(connection)
-            connection.execute("CREATE TABLE IF NOT EXISTS public.schema_migrations (version varchar PRIMARY KEY)")
-        except psycopg.Error as error:
-            raise StepFailed("PostgreSQL does not let migrations begin", detail=str(error).strip()) from error
-        return tuple(one.name for one in wanted if _apply_one(connection, one, files[one.name]))
-
-
-def _apply_one(connection: psycopg.Connection[tuple[object, ...]], migration: Migration, text: str) -> bool:
-    found = connection.execute("SELECT 1 FROM public.schema_migrations WHERE version = %s", [migration.version])
-    if found.fetchone():
-        return False
-    up = _UP.search(text)
-    if up is None:
-        raise StepFailed(f"{migration.name} has no '-- migrate:up'")
-    whole = "transaction:false" not in up["options"]
-    for attempt in range(_ATTEMPTS):
-        try:
-            with connection.transaction() if whole else contextlib.nullcontext():
-                connection.execute(up["body"].encode())
-                connection.execute("INSERT INTO public.schema_migrations VALUES (%s)", [migration.version])
-        except psycopg.errors.LockNotAvailable as error:
-            # Letting go is what keeps the service's own queries from queueing behind this one.
-            if not whole or attempt == _ATTEMPTS - 1:
-                raise StepFailed(f"{migration.name} did not get its lock", detail=str(error).strip()) from error
-            time.sleep(_PAUSE)
-        except psycopg.Error as error:
-            raise StepFailed(f"PostgreSQL refuses {migration.name}", detail=str(error).strip()) from error
-        else:
-            break
-    return True
-
-
-def _become_owner(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    # New tables must belong to whom the service's own tables belong to, whoever runs the migration.
-    row = connection.execute(
-        "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
-    ).fetchone()
-    if row:
-        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(str(row[0]))))
+        rows = connection.execute(
+            "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+        ).fetchall()
+    return str(rows[0][0])
 
 
 def _connect(conninfo: str) -> psycopg.Connection[tuple[object, ...]]:
-    # A migration waits 3 s at most for a lock: behind one that waits, every query of the service waits too.
     try:
-        return psycopg.connect(
-            conninfo, autocommit=True, connect_timeout=10, application_name="coffer", options="-c lock_timeout=3s"
-        )
+        return psycopg.connect(conninfo, autocommit=True, connect_timeout=10, application_name="coffer")
     except psycopg.OperationalError as error:
         raise Unreachable("the database does not answer", detail=str(error).strip()) from error
 

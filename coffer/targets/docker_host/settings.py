@@ -25,6 +25,7 @@ class DockerHostSettings:
         registry_username: For pulling; empty for an open registry.
         registry_password: For pulling.
         labels: Further labels for containers.
+        cpu_shares: Weight of a container where the processor is short; what only tests gives way to what serves.
     """
 
     docker: str
@@ -37,6 +38,7 @@ class DockerHostSettings:
     registry_username: str = ""
     registry_password: str = field(default="", repr=False)
     labels: Mapping[str, str] = field(default_factory=dict)
+    cpu_shares: int = 1024
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, object], *, database: str = "") -> DockerHostSettings:
