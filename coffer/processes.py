@@ -6,13 +6,15 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from coffer.errors import OutsideSystemError
 
 _TAIL = 2_000
+_BACKGROUND = 10
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,23 @@ def run(
             f"{shown[0]} ended with {result.exit_code}", detail=(result.stderr or result.stdout)[-_TAIL:].strip()
         )
     return result
+
+
+@contextlib.contextmanager
+def background() -> Iterator[None]:
+    """Let what this thread does, and the programs it starts, give way to everything else on the machine.
+
+    Builds, scans and tests run beside what serves. Linux keeps this priority by thread, and children inherit it. An
+    account that may lower but not raise it again keeps the thread low; that is no error.
+    """
+    thread = threading.get_native_id()
+    before = os.getpriority(os.PRIO_PROCESS, thread)
+    os.setpriority(os.PRIO_PROCESS, thread, max(before, _BACKGROUND))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, thread, before)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from prefect import get_run_logger
 
 from coffer import environments
+from coffer.processes import background
 from coffer.release.findings import ScanReport
 from coffer.release.images import ImageReference
 from coffer.scanners import ScanSubject, bill_of_materials, prepare, run_all, standard_scanners
@@ -44,7 +45,7 @@ def scan(environment: str, image: ImageReference, source: str) -> Scanned:
     """
     settings, logger = environments.load(environment), get_run_logger()
     credentials = hosts.registry_credentials(settings)
-    with tempfile.TemporaryDirectory(prefix="coffer-scan-") as folder:
+    with background(), tempfile.TemporaryDirectory(prefix="coffer-scan-") as folder:
         subject = prepare(
             hosts.engine(settings),
             image,

@@ -6,6 +6,7 @@ from prefect import get_run_logger
 
 from coffer import environments
 from coffer.environments import facts
+from coffer.processes import background
 from coffer.release.images import ImageReference
 from coffer.release.outcomes import TestOutcome
 from coffer.targets.registry import Registry, address_of
@@ -43,7 +44,8 @@ def test(environment: str, image: ImageReference) -> tuple[TestOutcome, ...]:
         error_share=wanted.error_share,
         credentials=credentials,
     )
-    outcomes = run_tests(tests, report=lambda one: logger.info("%s %s %s", one.name, one.status, one.detail))
+    with background():
+        outcomes = run_tests(tests, report=lambda one: logger.info("%s %s %s", one.name, one.status, one.detail))
     rows = [
         {
             "test": outcome.name,

@@ -51,6 +51,7 @@ def down(layout: Layout, ports: Ports, *, purge: bool, report: Callable[[str], N
         for service in services:
             service.clean()
         layout.document.unlink(missing_ok=True)
+        shutil.rmtree(layout.scratch, ignore_errors=True)
         if purge:
             _purge(layout)
 

@@ -200,8 +200,10 @@ class House:
         }
         # The identity is a path that this worker alone is told: what runs in the other pool opens nothing.
         escrow = {**shared, "COFFER_IDENTITY": str(self.vault.identity)}
+        # Not the escrow worker's: a drill restores a whole database, and its time is to be that of a disk.
+        releases = {**shared, "TMPDIR": str(self.layout.scratch)}
         after = (POOLS_JOB, NETWORKS_JOB)
         return (
-            prefect.worker(self.prefect, POOL, limit=_POOL_LIMIT, environment=shared, after=after),
+            prefect.worker(self.prefect, POOL, limit=_POOL_LIMIT, environment=releases, after=after),
             prefect.worker(self.prefect, ESCROW_POOL, limit=_ESCROW_LIMIT, environment=escrow, after=after),
         )

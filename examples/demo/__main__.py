@@ -12,13 +12,14 @@ import httpx
 from coffer.errors import CofferError, StepFailed
 from coffer.prefect_api import PrefectApi
 from examples.demo import stack as stacks
-from examples.demo.releases import Release, expect, release, run_to_end
+from examples.demo.releases import Release, approve, expect, propose, run_to_end
 from examples.demo.service import Client
 from examples.demo.stack import Stack, coffer
 from examples.demo.story import Story
 from examples.demo.traffic import count_disputes, traffic
 
 _LEAST_REQUESTS = 5_000
+_WARM = 200
 
 
 def main() -> int:
@@ -50,7 +51,7 @@ def main() -> int:
 def first_release(story: Story, stack: Stack) -> None:
     """Release v1: built, scanned, tested, staged, approved, switched."""
     with story.chapter("v1: build, scan, test, stage, approve, switch"):
-        done = expect(release("1.0.0", stack, story.say), "COMPLETED")
+        done = expect(approve(propose("1.0.0", stack, story.say), stack), "COMPLETED")
         Client(stack).expect_version("1.0.0")
     story.prove("v1 released", f"run {done.run.name} in {done.seconds:.0f} s, approved by signature; {_switch(done)}")
 
@@ -74,7 +75,7 @@ def await_full_point(story: Story, run_id: str) -> None:
 def second_release(story: Story, stack: Stack) -> None:
     """Release v2 under load: nothing may fail."""
     with story.chapter("v2 under a steady load"), traffic(stack) as seen:
-        done = expect(release("2.0.0", stack, story.say), "COMPLETED")
+        done = expect(approve(propose("2.0.0", stack, story.say), stack), "COMPLETED")
         Client(stack).expect_version("2.0.0")
         seen.wait_for(_LEAST_REQUESTS)
     if seen.failed or seen.lost or seen.doubled:
@@ -89,9 +90,12 @@ def second_release(story: Story, stack: Stack) -> None:
 
 def broken_release(story: Story, stack: Stack) -> None:
     """Release v3, which breaks after the switch: it must go back by itself."""
-    with story.chapter("v3, broken after the switch, under the same load"), traffic(stack) as seen:
-        done = expect(release("3.0.0", stack, story.say, fault="errors-after-switch"), "FAILED")
-        Client(stack).expect_version("2.0.0")
+    with story.chapter("v3, which breaks after the switch"):
+        proposed = propose("3.0.0", stack, story.say, fault="errors-after-switch")
+        with traffic(stack) as seen:
+            seen.wait_for(_WARM)
+            done = expect(approve(proposed, stack), "FAILED")
+            Client(stack).expect_version("2.0.0")
     if seen.lost or seen.doubled:
         raise StepFailed("v3 lost a row", detail=json.dumps(seen.result)[:800])
     story.prove(

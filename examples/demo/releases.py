@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coffer.errors import StepFailed
@@ -22,16 +22,43 @@ class Release:
     Attributes:
         run: The run, as it ended.
         seconds: From its start to its end, waiting for approval included.
-        approved: Whether it got as far as approval.
     """
 
     run: FlowRun
     seconds: float
-    approved: bool
 
 
-def release(version: str, stack: Stack, report: Callable[[str], None], fault: str = "none") -> Release:
-    """Release CreditAI from its source, approve the plan, and wait for the end, whatever it is.
+@dataclass(frozen=True)
+class Proposed:
+    """A release that was asked for.
+
+    Attributes:
+        version: Its version.
+        began: When, on the monotonic clock.
+        report: Called with a line for each state.
+        run: The run, waiting for approval or ended before.
+    """
+
+    version: str
+    began: float
+    report: Callable[[str], None]
+    run: FlowRun | None = None
+
+    def say(self, run: FlowRun) -> None:
+        """Report a state."""
+        self.report(f"release {self.version}: {run.state}")
+
+
+def _asked(run: FlowRun) -> bool:
+    return run.finished or run.waiting
+
+
+def _api() -> PrefectApi:
+    return PrefectApi.from_environment()
+
+
+def propose(version: str, stack: Stack, report: Callable[[str], None], fault: str = "none") -> Proposed:
+    """Start a release of CreditAI from its source and wait until it asks for approval, or ends before.
 
     Args:
         version: Version that the image is to say.
@@ -39,7 +66,6 @@ def release(version: str, stack: Stack, report: Callable[[str], None], fault: st
         report: Called with each state of the run.
         fault: Rehearsal fault that is built in; see examples/creditai/README.md.
     """
-    api, began = PrefectApi.from_environment(), time.monotonic()
     arguments = {"APP_VERSION": version, "FAULT": fault, "BASE_IMAGE": stack.base_image}
     parameters = {
         "environment": "production",
@@ -47,17 +73,21 @@ def release(version: str, stack: Stack, report: Callable[[str], None], fault: st
         "build_arguments": arguments,
         "requester": "demo",
     }
-    run = api.start("release/production", parameters).run
+    proposed = Proposed(version, time.monotonic(), report)
+    run = _api().start("release/production", parameters).run
+    run = _api().wait(run.id, timeout=10 * _MINUTES, until=_asked, changed=proposed.say)
+    return replace(proposed, run=run)
 
-    def changed(run: FlowRun) -> None:
-        report(f"release {version}: {run.state}")
 
-    run = api.wait(run.id, timeout=10 * _MINUTES, until=lambda run: run.finished or run.waiting, changed=changed)
-    approved = run.waiting
-    if approved:
+def approve(proposed: Proposed, stack: Stack) -> Release:
+    """Sign the plan of a run that waits for it, and wait for the end, whatever it is."""
+    run = proposed.run
+    if run is not None and run.waiting:
         coffer("release", "approve", run.id, "--as", "ada", "--key", str(stack.approver_key), "--note", "seen the plan")
-        run = api.wait(run.id, timeout=10 * _MINUTES, changed=changed)
-    return Release(run, time.monotonic() - began, approved)
+        run = _api().wait(run.id, timeout=10 * _MINUTES, changed=proposed.say)
+    if run is None:
+        raise StepFailed(f"release {proposed.version} never started")
+    return Release(run, time.monotonic() - proposed.began)
 
 
 def expect(release: Release, state: str) -> Release:

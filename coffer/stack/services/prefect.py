@@ -84,8 +84,7 @@ def worker(
 
     return Service(
         name=name,
-        # Builds, scans and tests on the machine that also serves: what serves goes first.
-        argv=("nice", "-n", "10", *_prefect(), "worker", "start", *options),
+        argv=(*_prefect(), "worker", "start", *options),
         ready=ready,
         address=f"pool {pool}",
         # The default of 10 s between two looks for work would be most of what a short flow takes.

@@ -2,10 +2,10 @@ import pg from "pg";
 import type { Logger } from "pino";
 
 /** Open a pool. Nothing is connected until the first question. */
-export function openDatabase(url: string, log: Logger): pg.Pool {
+export function openDatabase(url: string, log: Logger, connections = 10): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
-    max: 10,
+    max: connections,
     connectionTimeoutMillis: 2_000,
     idleTimeoutMillis: 30_000,
     statement_timeout: 5_000,

@@ -14,6 +14,8 @@ export interface Parts {
   build: Build;
   log: Logger;
   database: Pool;
+  /** A connection of its own for readiness: a busy pool is slow, and slow is not "not ready". */
+  probe: Pool;
   redis: Redis | undefined;
   metrics: Metrics;
   notifications: Notifications;

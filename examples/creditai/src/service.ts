@@ -30,6 +30,7 @@ export interface Service {
 /** Connect the parts and listen. */
 export async function startService(config: Config, build: Build, log: Logger): Promise<Service> {
   const database = openDatabase(config.databaseUrl, log);
+  const probe = openDatabase(config.databaseUrl, log, 1);
   const redis = config.redisUrl ? openRedis(config.redisUrl, log) : undefined;
   const subscriber = config.redisUrl ? openRedis(config.redisUrl, log) : undefined;
   const metrics = new Metrics(build.version, config.instance);
@@ -39,6 +40,7 @@ export async function startService(config: Config, build: Build, log: Logger): P
     build,
     log,
     database,
+    probe,
     redis,
     metrics,
     notifications: new Notifications(greeting, redis, subscriber, metrics, log),
@@ -61,7 +63,7 @@ export async function startService(config: Config, build: Build, log: Logger): P
     stopHeartbeat();
     redis?.disconnect();
     subscriber?.disconnect();
-    await database.end();
+    await Promise.all([database.end(), probe.end()]);
     return clean;
   }
 

@@ -15,7 +15,7 @@ export function operations(parts: Parts): Router {
 
   for (const path of ["/api/health/ready", "/api/health"]) {
     router.get(path, async (_request, response) => {
-      const ready = await readiness(parts.database, parts.redis, parts.state.stopping);
+      const ready = await readiness(parts.probe, parts.redis, parts.state.stopping);
       response.status(ready.ok ? 200 : 503).json({ live: true, ready: ready.ok, checks: ready.checks });
     });
   }
