@@ -14,7 +14,7 @@ from pathlib import Path
 from coffer.errors import OutsideSystemError
 
 _TAIL = 2_000
-_BACKGROUND = 10
+_BACKGROUND = 19
 
 
 @dataclass(frozen=True)

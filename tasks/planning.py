@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prefect import get_run_logger
 
 from coffer import environments
@@ -90,13 +92,21 @@ def _rollback_proof(settings: environments.Environment, observed: ObservedServic
     return RollbackProof(image=str(before), pullable=pullable, schema=False, how=how)
 
 
+def _short(image: str) -> str:
+    return ImageReference.parse(image).short if image else ""
+
+
+def _counts(findings: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {severity!s}" for severity, count in findings.items()) or "none"
+
+
 def _show(plan: ReleasePlan) -> None:
     get_run_logger().info("plan %s: %s", plan.hash[:12], "; ".join(plan.describe()))
     verdict = plan.verdict
     lines = [
-        f"**{plan.image}** to **{plan.environment}**, asked for by {plan.requested_by}",
+        f"**{_short(plan.image)}** to **{plan.environment}**, asked for by {plan.requested_by}",
         "",
-        f"Plan `{plan.hash}`, on generation {plan.generation}; {plan.old or 'nobody'} serves {plan.old_image or ''}",
+        f"Plan `{plan.hash}`, on generation {plan.generation}; {plan.old or 'nobody'} serves {_short(plan.old_image)}",
         "",
         "## Steps",
         "",
@@ -108,7 +118,7 @@ def _show(plan: ReleasePlan) -> None:
             ("", ""),
             [
                 ("gate", "passed" if verdict and verdict.passed else "none"),
-                ("findings", verdict.findings if verdict else ""),
+                ("findings", _counts(verdict.findings) if verdict else ""),
                 ("bill of materials", plan.sbom),
                 ("settings", plan.service.settings_hash),
                 ("migrations", ", ".join(each.name for each in plan.migrations) or "none"),
@@ -118,7 +128,7 @@ def _show(plan: ReleasePlan) -> None:
                 ),
                 (
                     "way back",
-                    f"{plan.rollback_proof.image} pullable: {plan.rollback_proof.pullable}; {plan.rollback_proof.how}",
+                    f"{_short(plan.rollback_proof.image)} pullable: {plan.rollback_proof.pullable}; {plan.rollback_proof.how}",
                 ),
                 ("drift", "; ".join(plan.drift) or "none"),
             ],

@@ -85,7 +85,7 @@ class FetchImage(Step, tag="fetch-image", frozen=True, kw_only=True):
 
     def describe(self) -> str:
         """Return what it does."""
-        return f"fetch {self.image}"
+        return f"fetch {ImageReference.parse(self.image).short} by its digest"
 
     def is_done(self, observed: ObservedService) -> bool:
         """Tell whether the target has these bytes."""

@@ -31,10 +31,10 @@ def main() -> int:
         ):
             stack = stacks.up()
         first_release(story, stack)
-        full = begin_full_point(story)
         second_release(story, stack)
-        await_full_point(story, full)
+        full = begin_full_point(story)
         broken_release(story, stack)
+        await_full_point(story, full)
         recovery(story, stack)
     except (CofferError, httpx.HTTPError) as error:
         story.say(f"[red]failed[/red]: {error}")
@@ -57,7 +57,7 @@ def first_release(story: Story, stack: Stack) -> None:
 
 
 def begin_full_point(story: Story) -> str:
-    """Start a full recovery point; it is taken while v2 is built, as nightly ones are while people work."""
+    """Start a full recovery point; it is taken while v3 is built, as nightly ones are while people work."""
     parameters = {"environment": "production", "kind": "full"}
     run = PrefectApi.from_environment().start("backup/production-on-demand", parameters).run
     story.say(f"a full recovery point begins in two regions: run {run.name}")

@@ -20,7 +20,7 @@ from coffer.targets.load import reconcile
 from examples.demo.releases import SERVICE
 from examples.demo.stack import Stack
 
-RATE = 90
+RATE = 60
 """Requests a second: enough to catch a switch that loses something, little beside a build on two cores."""
 
 
