@@ -96,6 +96,10 @@ def _short(image: str) -> str:
     return ImageReference.parse(image).short if image else ""
 
 
+def _way_back(proof: RollbackProof) -> str:
+    return f"{_short(proof.image) or 'none'}, pullable: {'yes' if proof.pullable else 'no'}; {proof.how}"
+
+
 def _counts(findings: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {severity!s}" for severity, count in findings.items()) or "none"
 
@@ -126,10 +130,7 @@ def _show(plan: ReleasePlan) -> None:
                     "recovery point",
                     f"{plan.recovery_point.name}; {plan.recovery_point.rule}" if plan.recovery_point else "none",
                 ),
-                (
-                    "way back",
-                    f"{_short(plan.rollback_proof.image)} pullable: {plan.rollback_proof.pullable}; {plan.rollback_proof.how}",
-                ),
+                ("way back", _way_back(plan.rollback_proof)),
                 ("drift", "; ".join(plan.drift) or "none"),
             ],
         ),

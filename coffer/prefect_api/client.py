@@ -12,6 +12,7 @@ from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from coffer.errors import ApprovalError, NotThere, OutsideSystemError, StepFailed, UsageError
+from coffer.prefect_api.address import server_address
 from coffer.prefect_api.flow_run import FlowRun
 from coffer.prefect_api.transport import Transport
 
@@ -54,17 +55,12 @@ class PrefectApi:
 
     @classmethod
     def from_environment(cls, *, attempts: int = 6, timeout: float = 15.0) -> PrefectApi:
-        """Use PREFECT_API_URL and PREFECT_API_AUTH_STRING.
+        """Use PREFECT_API_URL, or the local stack's address, and PREFECT_API_AUTH_STRING.
 
         Raises:
-            UsageError: The address is not set.
+            UsageError: Neither is there.
         """
-        url = os.environ.get("PREFECT_API_URL", "")
-        if not url:
-            raise UsageError(
-                "PREFECT_API_URL is not set",
-                resolution="Set it to the server's address, ending in /api (coffer stack status shows it)",
-            )
+        url = server_address()
         auth = os.environ.get("PREFECT_API_AUTH_STRING", "")
         return cls(Transport(url, auth=auth, attempts=attempts, timeout=timeout))
 

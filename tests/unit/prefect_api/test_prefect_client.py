@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import pytest
 
 from coffer.errors import ApprovalError, NotThere, OutsideSystemError, StepFailed, UsageError
 from coffer.prefect_api import PrefectApi
+from coffer.prefect_api.address import server_address
 from coffer.prefect_api.transport import Transport
 
 RUN = "0197a0c4-7d52-7c8e-9a50-1c1c7a1f6f10"
@@ -239,6 +241,15 @@ def test_runs_are_found_by_what_they_were_asked(prefect: Prefect) -> None:
     assert query["flow_runs"] == {"tags": {"all_": ["coffer"]}, "state": {"type": {"any_": ["PAUSED"]}}}
 
 
-def test_the_address_has_to_be_set() -> None:
-    with pytest.raises(UsageError, match="PREFECT_API_URL is not set"):
+def test_an_address_has_to_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COFFER_STATE", str(tmp_path))
+    with pytest.raises(UsageError, match="no Prefect server is known"):
         PrefectApi.from_environment()
+
+
+def test_without_an_address_the_local_stack_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COFFER_STATE", str(tmp_path))
+    (tmp_path / "stack.json").write_text('{"prefect_api_url": "http://127.0.0.1:4299/api"}')
+    assert server_address() == "http://127.0.0.1:4299/api"
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4300/api")
+    assert server_address() == "http://127.0.0.1:4300/api"
