@@ -32,6 +32,6 @@ def ask_for_read_back(environment: str, point: str) -> None:
     Raises:
         NotThere: Its deployment was never applied.
     """
-    parameters = {"environment": environment, "read_back": True}
+    parameters = {"environment": environment, "read_back": True, "point": point}
     started = PrefectApi.from_environment().start(f"vault-verify/{environment}", parameters, key=f"read-back-{point}")
     get_run_logger().info("read-back of %s is run %s", point, started.run.name)

@@ -25,14 +25,19 @@ def check_at_rest(environment: str) -> VerifyReport:
 
 
 @acting("read back")
-def read_back(environment: str) -> VerifyReport:
-    """Fetch, open and hash everything that the points name. Needs the identity, so it runs in the escrow pool.
+def read_back(environment: str, point: str) -> VerifyReport:
+    """Fetch, open and hash everything that a point names, or every point. Needs the identity: the escrow pool's.
+
+    Args:
+        environment: Whose vault.
+        point: Name of one point; empty for all of them.
 
     Raises:
         IntegrityError: Something cannot be had back; the first problems are named.
     """
     settings = environments.load(environment)
-    report = open_reader(settings).verify()
+    reader = open_reader(settings)
+    report = reader.verify([reader.point(point, settings.service.name)] if point else None)
     return _judge(report, settings.service.name, "read back")
 
 

@@ -30,7 +30,7 @@ POOL, ESCROW_POOL = "coffer", "coffer-escrow"
 # Jobs that are no services; see up.py.
 VAULT_JOB, POOLS_JOB, NETWORKS_JOB = "vault", "work-pools", "networks"
 # Builds, scans and loads on a small machine: more at the same time would only be slower, and blur measurements.
-_POOL_LIMIT, _ESCROW_LIMIT = 4, 1
+_POOL_LIMIT, _ESCROW_LIMIT = 4, 2
 
 
 def remembered_database(layout: Layout, choice: str | None = None) -> str:

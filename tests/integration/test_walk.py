@@ -162,7 +162,7 @@ def test_points_are_in_both_regions_and_read_back(running_house: RunningHouse, e
     for store in house.document["stores"]:
         writer = house.document["vault"]["writer_file"]
         points = json.loads(house.coffer("points", "--store", store, "--writer", writer, "--json").stdout)
-        kinds = [point["kind"] for point in (points["points"] if isinstance(points, dict) else points)]
+        kinds = [point["kind"] for point in points]
         assert kinds[-2:] == ["full", "incremental"]
     start(house, "vault-verify/production", read_back=True)
 

@@ -124,7 +124,7 @@ def running_house() -> Iterator[RunningHouse]:
     folder = Path(tempfile.mkdtemp(prefix="coffer-e2e-"))
     folder.chmod(0o755)
     house = RunningHouse(folder, _free_offset())
-    make_house(folder / "home", f"127.0.0.1:{5000 + house.offset}", {'soak = "6 s"': 'soak = "4 s"'})
+    make_house(folder / "home", f"127.0.0.1:{5000 + house.offset}", {'soak = "5 s"': 'soak = "4 s"'})
     try:
         house.coffer("stack", "up")
         yield house

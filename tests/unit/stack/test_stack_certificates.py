@@ -29,9 +29,10 @@ def handshake(files: certificates.EdgeCertificate, name: str) -> str | None:
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        with theirs, ssl.create_default_context(cafile=files.authority).wrap_socket(
-            theirs, server_hostname=name
-        ) as client:
+        with (
+            theirs,
+            ssl.create_default_context(cafile=files.authority).wrap_socket(theirs, server_hostname=name) as client,
+        ):
             return client.version()
     finally:
         thread.join()
