@@ -33,8 +33,8 @@ check: install         ## the inner loop: lint, types, walls, unit tests; no ser
 	$(BIN)/coffer deployments write --check
 	$(BIN)/pytest -q -m "not integration and not browser" -n 2 tests/unit tests/tables
 
-test: check            ## everything that CI runs
-	$(BIN)/pytest -q tests
+test: check            ## everything that CI runs: the inner loop, then real services and faults
+	$(BIN)/pytest -q --durations=15 tests/faults tests/integration
 
 bench: install
 	$(BIN)/python -m bench

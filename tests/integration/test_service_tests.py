@@ -109,7 +109,7 @@ def build(engine, base, service, tmp_path: Path):
                 "import net from 'node:net'; import { userInfo } from 'node:os';\n"
                 "net.connect(process.env.REDIS_URL.replace('unix://', ''), () => process.exit(0));\n"
             ),
-            "db/migrations/0001_first.sql": "-- migrate:up\nCREATE TABLE a (id int);\n",
+            "db/migrations/0001_first.sql": "-- migrate:up\nCREATE TABLE a (id int);\n-- migrate:down\nDROP TABLE a;\n",
             **changes,
         }
         for name, text in files.items():
@@ -198,8 +198,11 @@ def test_an_image_that_is_deaf_to_sigterm_is_caught(build, run) -> None:
 
 
 def test_a_migration_that_fails_leaves_the_rest_not_run(build, run) -> None:
-    outcomes = run(build(**{"db/migrations/0001_first.sql": "-- migrate:up\nCREATE TABEL a (id int);\n"}))
+    outcomes = run(
+        build(**{"db/migrations/0001_first.sql": "-- migrate:up\nCREATE TABEL a (id int);\n-- migrate:down\n"})
+    )
     assert outcomes["migrations"].status is TestStatus.FAILED
+    assert "syntax error" in outcomes["migrations"].detail
     for name in ("integration", "start-and-stop", "load"):
         assert outcomes[name].status is TestStatus.NOT_RUN
         assert outcomes[name].required
