@@ -177,7 +177,8 @@ def _about_accepted(reports: Sequence[ScanReport], policy: GatePolicy) -> Iterab
 def _about_tests(tests: Sequence[TestOutcome]) -> Iterable[Reason]:
     for test in tests:
         text = f"test {test.name} {test.status}" + (f": {test.detail}" if test.detail else "")
-        refused = test.required and test.status is not TestStatus.PASSED
+        # One that failed is excused by nothing; one that did not run refuses where the environment needs it.
+        refused = test.status is TestStatus.FAILED or (test.required and test.status is not TestStatus.PASSED)
         yield Reason(Decision.REFUSE if refused else Decision.ACCEPT, f"test:{test.name}", text)
 
 

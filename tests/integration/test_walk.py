@@ -73,7 +73,7 @@ def test_a_forged_notification_starts_nothing(running_house: RunningHouse) -> No
 
 def test_a_push_starts_one_run_that_waits_for_approval(running_house: RunningHouse, edge: httpx.Client) -> None:
     house = running_house
-    name = house.build("1.0.0")
+    name = house.build("1.0.0", line="main")
     image = house.push(name)
     wait_until(lambda: None if house.releases(image) else "no run yet", what="the run of the push", seconds=60)
     for _ in range(2):  # the registry delivers again what it is not sure of
