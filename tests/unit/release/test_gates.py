@@ -115,9 +115,15 @@ def test_the_same_problem_seen_twice_is_one_finding_with_two_witnesses() -> None
 
 @pytest.mark.parametrize(
     ("status", "required", "passed"),
-    [("passed", True, True), ("failed", True, False), ("not-run", True, False), ("failed", False, True)],
+    [
+        ("passed", True, True),
+        ("failed", True, False),
+        ("not-run", True, False),
+        ("not-run", False, True),
+        ("failed", False, False),
+    ],
 )
-def test_required_tests_must_have_passed(status: str, required: bool, passed: bool) -> None:
+def test_what_failed_refuses_and_what_is_needed_must_have_run(status: str, required: bool, passed: bool) -> None:
     test = TestOutcome("load", TestStatus(status), required, "p95 230 ms")
     verdict = judge([_report()], [test], POLICY, [replace(EXCEPTION, finding="test:load")], NOW)
     assert verdict.passed is passed
