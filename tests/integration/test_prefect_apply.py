@@ -32,7 +32,7 @@ def test_applied_twice_is_applied_once(prefect_world: PrefectWorld) -> None:
     took = re.search(r"applied in ([0-9.]+) s", said)
     assert took
     assert before["pools"] == ["coffer", "coffer-escrow"]
-    assert ("coffer-crash-runs-without-heartbeat", True) in before["automations"]
+    assert ("coffer-crash-runs-without-heartbeat", False) in before["automations"]
     assert ("coffer-resume-crashed-runs", False) in before["automations"]
     assert ("release-production-on-push", True) in before["automations"]
     assert "production-four-hourly" in before["deployments"]
