@@ -6,7 +6,11 @@ import json
 import os
 import signal
 import ssl
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ import pytest
 
 from coffer.prefect_api import FlowRun
 from coffer.stack.readiness import wait_until
-from tests.services.running_house import RunningHouse, running_house
+from tests.services.running_house import CREDITAI, RunningHouse, running_house
 
 __all__ = ["running_house"]  # a fixture
 _MINUTE = 60.0
@@ -136,19 +140,33 @@ def kill_when(house: RunningHouse, run: str, ready: Any) -> None:
     pytest.fail(f"no process carries run {run}\n{house.story(run)}")
 
 
-def test_a_version_that_breaks_after_the_switch_is_taken_back(running_house: RunningHouse, edge: httpx.Client) -> None:
+@contextmanager
+def load(house: RunningHouse, result: Path) -> Iterator[Path]:
+    """Load production from a thousand addresses, each under the edge's limit, while the block runs."""
+    command = [sys.executable, "-m", "coffer.targets.load", "--url", house.production["edge_url"]]
+    command += ["--ca", house.production["edge_ca"], "--profile", CREDITAI / "load-profile.toml"]
+    process = subprocess.Popen([*command, "--rate", "60", "--duration", "180", "--out", result])
+    try:
+        yield result
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_version_that_breaks_after_the_switch_is_taken_back(
+    running_house: RunningHouse, edge: httpx.Client, tmp_path: Path
+) -> None:
     house = running_house
     image = house.push(house.build("3.0.0", fault="errors-after-switch"))
     run = house.coffer("release", "run", "--environment", "production", image).stdout.split()[-1]
     wait(house, run, "PAUSED")
-    house.approve(run)
-    failed = 0
-    while not house.api.run(run).finished:
-        failed += sum(edge.get("/api/disputes").status_code >= 500 for _ in range(40))
+    with load(house, tmp_path / "load.json") as seen:
+        house.approve(run)
+        house.api.wait(run, timeout=2 * _MINUTE)
     ended = house.api.run(run)
     assert ended.type == "FAILED", house.story(run)
     assert "taken back" in ended.message
-    assert failed, "the broken version was never asked"
+    assert json.loads(seen.read_text())["failed"], "the broken version was never asked"
     assert serves(edge) == "2.0.0"
 
 
