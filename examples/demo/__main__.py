@@ -116,12 +116,11 @@ def _prove_points(story: Story, stack: Stack) -> None:
     """Show the newest full point, which the stack's first release took before it planned, and the incremental one."""
     store, writer = stack.document["stores"][0], stack.document["vault"]["writer_file"]
     points = json.loads(coffer("points", "--store", store, "--writer", writer, "--json"))
-    for kind in ("full", "incremental"):
+    regions = len(stack.document["stores"])
+    for kind, proof in (("full", ""), ("incremental", ", read back")):
         newest = next(point for point in reversed(points) if point["kind"] == kind)
         size = f"{newest['size'] / 2**20:.1f} MiB, {newest['stored'] / 2**20:.1f} MiB stored"
-        story.prove(
-            f"{kind} recovery point", f"{newest['name']}: {size}, in {len(stack.document['stores'])} regions, read back"
-        )
+        story.prove(f"{kind} recovery point", f"{newest['name']}: {size}, in {regions} regions{proof}")
     for point in points[-1:]:
         _await_read_back(point["name"])
 
