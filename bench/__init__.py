@@ -1,0 +1,1 @@
+"""Measured here, never in a test."""
