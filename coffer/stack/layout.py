@@ -129,8 +129,6 @@ class Layout:
         for shared in (self.state, self.edge, *(self.environment(name) for name in ENVIRONMENTS)):
             shared.mkdir(parents=True, exist_ok=True)
             shared.chmod(0o755)
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        self.scratch.chmod(0o711)
         for name in ENVIRONMENTS:
             for service in ("postgres", "redis"):
                 self.sockets(name, service).mkdir(parents=True, exist_ok=True)

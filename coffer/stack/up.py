@@ -72,6 +72,8 @@ def _up(layout: Layout, ports: Ports, database: str, progress: Progress, *, engi
         service.prepare()
     _make_uploads(layout)
     ensure_approver(layout.approvers)
+    layout.scratch.mkdir(parents=True, exist_ok=True)
+    layout.scratch.chmod(0o711)
     supervisor.apply(services)
     steps = [*(_service_step(supervisor, service) for service in services), *_jobs(house, certificate, progress)]
     run_steps(steps, done=progress.done, waiting=progress.waiting)
