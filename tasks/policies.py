@@ -39,29 +39,22 @@ def within_this_run(context: TaskRunContext, arguments: dict[str, Any]) -> str:
     return f"{context.task_run.flow_run_id}-{context.task.name}-{plain}"
 
 
-def remembered(name: str, *, retries: int = 2, timeout: float | None = None) -> Callable[[Any], Task[..., Any]]:
+def remembered(name: str, *, retries: int = 2) -> Callable[[Any], Task[..., Any]]:
     """Make a task whose result a resumed run finds again."""
-    return task(
-        name=name,
-        retries=retries,
-        retry_delay_seconds=exponential_backoff(backoff_factor=1),
-        retry_jitter_factor=0.5,
-        retry_condition_fn=worth_retrying,
-        persist_result=True,
-        cache_key_fn=within_this_run,
-        timeout_seconds=timeout,
-    )
+    return _retried(name, retries, persist_result=True, cache_key_fn=within_this_run)
 
 
-def acting(name: str, *, retries: int = 2, timeout: float | None = None) -> Callable[[Any], Task[..., Any]]:
+def acting(name: str, *, retries: int = 2) -> Callable[[Any], Task[..., Any]]:
     """Make a task that runs each time it is reached, resumed or not."""
+    return _retried(name, retries, persist_result=False, cache_policy=NO_CACHE)
+
+
+def _retried(name: str, retries: int, **remembering: Any) -> Callable[[Any], Task[..., Any]]:  # noqa: ANN401
     return task(
         name=name,
         retries=retries,
         retry_delay_seconds=exponential_backoff(backoff_factor=1),
         retry_jitter_factor=0.5,
         retry_condition_fn=worth_retrying,
-        persist_result=False,
-        cache_policy=NO_CACHE,
-        timeout_seconds=timeout,
+        **remembering,
     )
