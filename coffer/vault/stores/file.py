@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,6 +88,27 @@ class FileStore:
     def older(self, name: str) -> Iterator[bytes]:
         """Nothing: a folder keeps no versions."""
         return iter(())
+
+    def now(self) -> datetime:
+        """Look at the time of a fresh file: on a network mount that is the server's clock."""
+        with self._speaking("the clock"):
+            if not self.root.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "the store's folder is not there")
+            with tempfile.NamedTemporaryFile(dir=self.root, prefix=_TEMPORARY) as fresh:
+                return datetime.fromtimestamp(os.fstat(fresh.fileno()).st_mtime, UTC)
+
+    @property
+    def keeps_locks(self) -> bool:
+        """A folder has none: whoever may write there may also unlink."""
+        return False
+
+    def lock(self, names: Sequence[str], until: datetime) -> None:
+        """Do nothing."""
+
+    def locked_until(self, name: str) -> datetime | None:
+        """Return None for whatever is there."""
+        self.head(name)
+        return None
 
     def _walk(self, folder: str) -> Iterator[str]:
         with self._speaking(folder or "/"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -75,4 +75,42 @@ class Store(Protocol):
 
     def older(self, name: str) -> Iterator[bytes]:
         """Read what else was ever kept under a name: overwritten or delete-marked versions."""
+        ...
+
+    def now(self) -> datetime:
+        """Ask for the time by the store's own clock, which also dates what is put."""
+        ...
+
+    @property
+    def keeps_locks(self) -> bool:
+        """Whether a lock on an object holds here; where it is false, `lock` does nothing."""
+        ...
+
+    def lock(self, names: Sequence[str], until: datetime) -> None:
+        """Let nobody remove or replace objects before a moment; a later date that stands is left as it is.
+
+        Raises:
+            NotThere: An object is absent.
+            NotAllowed: This identity may not lock.
+        """
+        ...
+
+    def locked_until(self, name: str) -> datetime | None:
+        """Return until when an object is locked, if it is.
+
+        Raises:
+            NotThere: It is proven to be absent.
+        """
+        ...
+
+    def create(self) -> None:
+        """Make the place, where this store makes its own (a folder); a bucket is made by whoever sets its locks.
+
+        Raises:
+            NotAllowed: It cannot be made.
+        """
+        ...
+
+    def sweep(self, before: datetime) -> None:
+        """Remove what killed writers left half written before a moment: never objects."""
         ...

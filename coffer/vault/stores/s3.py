@@ -7,8 +7,11 @@ import hashlib
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +38,7 @@ _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _ATTEMPTS = 5
 _CONFLICTS = 5
+_LOCK_THREADS = 16
 _ABSENT = {"NoSuchKey", "404", "NotFound", "NoSuchVersion"}
 _FORBIDDEN = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
 _FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507"}
@@ -153,6 +157,56 @@ class S3Store:
                 name,
                 lambda version=version: self._body(Key=self._prefix + name, VersionId=version),  # type: ignore[misc]
             )
+
+    def now(self) -> datetime:
+        """Read the Date of an answer."""
+        answer = self._asked("the clock", lambda: self._client.head_bucket(Bucket=self._bucket))
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).astimezone(UTC)
+
+    @cached_property
+    def keeps_locks(self) -> bool:
+        """Ask once whether the bucket was made with Object Lock."""
+        try:
+            answer = self._asked("Object Lock", lambda: self._client.get_object_lock_configuration(Bucket=self._bucket))
+        except NotThere:
+            return False
+        return bool(answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
+
+    def lock(self, names: Sequence[str], until: datetime) -> None:
+        """Retain objects in COMPLIANCE mode, which nobody can lift or shorten."""
+        if not self.keeps_locks:
+            return
+        with ThreadPoolExecutor(_LOCK_THREADS) as pool:
+            for _ in pool.map(lambda name: self._lock(name, until), names):
+                pass
+
+    def locked_until(self, name: str) -> datetime | None:
+        """Ask for an object's retention; only COMPLIANCE counts."""
+        if not self.keeps_locks:
+            self.head(name)
+            return None
+        key = self._prefix + name
+        answer = self._asked(name, lambda: self._client.head_object(Bucket=self._bucket, Key=key))
+        until: datetime | None = answer.get("ObjectLockRetainUntilDate")
+        return until if answer.get("ObjectLockMode") == "COMPLIANCE" else None
+
+    def create(self) -> None:
+        """Do nothing: whoever makes a bucket decides on versions and locks."""
+
+    def sweep(self, before: datetime) -> None:
+        """Do nothing: an object appears whole."""
+
+    def _lock(self, name: str, until: datetime) -> None:
+        held = self.locked_until(name)
+        if held is not None and held >= until:
+            return
+        retention = {"Mode": "COMPLIANCE", "RetainUntilDate": until}
+        self._asked(
+            name,
+            lambda: self._client.put_object_retention(
+                Bucket=self._bucket, Key=self._prefix + name, Retention=retention
+            ),
+        )
 
     def _versions(self, name: str) -> Iterator[str]:
         key = self._prefix + name

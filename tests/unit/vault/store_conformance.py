@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coffer.errors import CofferError, IntegrityError, NotThere
+from coffer.errors import CofferError, IntegrityError, NotThere, RefusedByPolicy
 from coffer.vault.stores.protocol import Store
 
 
@@ -76,6 +76,43 @@ class StoreConformance:
         with pytest.raises(NotThere):
             store.get("a")
         assert list(store.list()) == []
+
+    def test_its_clock_is_the_one_that_dates_objects(self, store: Store) -> None:
+        before = store.now()
+        store.put("a", b"1")
+        second = timedelta(seconds=1)  # some clocks show no more
+        assert before - second <= store.head("a").modified <= store.now() + second
+        assert [info.name for info in store.list()] == ["a"]
+
+    def test_a_lock_holds_until_its_date_and_is_never_shortened(self, store: Store) -> None:
+        store.put("a", b"1")
+        store.put("b", b"2")
+        assert store.locked_until("a") is None
+        until = store.now().replace(microsecond=0) + timedelta(days=2)
+        store.lock(["a", "b"], until)
+        store.lock(["a"], until - timedelta(days=1))
+        if not store.keeps_locks:
+            assert store.locked_until("a") is None
+            return
+        assert store.locked_until("a") == until
+        store.lock(["b"], until + timedelta(days=1))
+        assert store.locked_until("b") == until + timedelta(days=1)
+        with pytest.raises(RefusedByPolicy, match="a"):
+            store.delete("a")
+        assert store.get("a") == b"1"
+
+    def test_what_is_absent_cannot_be_locked(self, store: Store) -> None:
+        with pytest.raises(NotThere):
+            store.locked_until("none")
+        if store.keeps_locks:
+            with pytest.raises(NotThere):
+                store.lock(["none"], store.now() + timedelta(days=1))
+
+    def test_making_the_place_and_sweeping_it_touch_no_object(self, store: Store) -> None:
+        store.put("a/b", b"1")
+        store.create()
+        store.sweep(store.now() + timedelta(days=1))
+        assert store.get("a/b") == b"1"
 
     def test_of_two_at_once_one_wins(self, store: Store) -> None:
         def put(content: bytes) -> bool:
