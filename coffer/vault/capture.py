@@ -38,6 +38,22 @@ class EntryType(StrEnum):
     SYMLINK = "symlink"
 
 
+class Split(StrEnum):
+    """Where a file's content is cut into chunks."""
+
+    CONTENT = "content"
+    """Where the content says so: an insertion moves only the cuts beside it."""
+    FIXED = "fixed"
+    """At every whole MiB of the file: for files that are changed in place, such as a database's relations."""
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Zeros in a file, handed over among its blocks without the bytes."""
+
+    length: int
+
+
 @dataclass(frozen=True)
 class Entry:
     """One name in a source's tree.
@@ -50,6 +66,8 @@ class Entry:
         gid: Numeric group.
         mtime_ns: Modification time, nanoseconds since the epoch.
         target: Where a symbolic link points.
+        link: 0, or a number that all names of one file share (hard links); stable from point to point.
+        xattrs: Extended attributes, sorted by name; ACLs and capabilities are among them.
     """
 
     path: bytes
@@ -59,6 +77,8 @@ class Entry:
     gid: int = 0
     mtime_ns: int = 0
     target: bytes = b""
+    link: int = 0
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,8 +114,10 @@ class SourceSink(Protocol):
         """Add a directory or a symbolic link."""
         ...
 
-    def add_file(self, entry: Entry, blocks: Iterable[Buffer], *, ctime_ns: int = 0) -> None:
-        """Add a file with all its content, in blocks of any size."""
+    def add_file(
+        self, entry: Entry, blocks: Iterable[Buffer | Hole], *, ctime_ns: int = 0, split: Split = Split.CONTENT
+    ) -> None:
+        """Add a file with all its content, in blocks of any size; holes of a sparse file as `Hole`."""
         ...
 
     def add_unchanged(self, entry: Entry, *, ctime_ns: int = 0) -> None:

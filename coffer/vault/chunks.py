@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
 
 import zstandard
-
-from coffer.vault.stores.protocol import Buffer
 
 CHUNK_SIZE = 1 << 20
 SMALL_FILE = 128 << 10
@@ -18,25 +15,6 @@ _LEVEL = 1
 _SAMPLE = 4096
 _WORTH_IT = 0.97
 _local = threading.local()
-
-
-def split(blocks: Iterable[Buffer]) -> Iterator[bytes]:
-    """Cut content into chunks of 1 MiB, whatever the blocks' sizes. The one place that decides where to cut."""
-    waiting = bytearray()
-    for block in blocks:
-        view = memoryview(block).cast("B")
-        if not waiting and view.nbytes == CHUNK_SIZE:
-            yield bytes(block)
-            continue
-        while view.nbytes:
-            taken = min(CHUNK_SIZE - len(waiting), view.nbytes)
-            waiting += view[:taken]
-            view = view[taken:]
-            if len(waiting) == CHUNK_SIZE:
-                yield bytes(waiting)
-                waiting = bytearray()
-    if waiting:
-        yield bytes(waiting)
 
 
 def compress(data: bytes) -> tuple[int, bytes]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coffer.errors import UsageError
-from coffer.vault import chunks, extents
-from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType
+from coffer.vault import chunks, extents, splitting
+from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Hole, Split
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.tree_reading import ParentTree
@@ -39,10 +39,16 @@ class TreeCapture:
         """Add a directory or a symbolic link."""
         self._keep(entry, 0, b"", b"", 0)
 
-    def add_file(self, entry: Entry, blocks: Iterable[Buffer], *, ctime_ns: int = 0) -> None:
+    def add_file(
+        self, entry: Entry, blocks: Iterable[Buffer | Hole], *, ctime_ns: int = 0, split: Split = Split.CONTENT
+    ) -> None:
         """Add a file with all its content."""
         size, parts, digest = 0, [], b""
-        for data in chunks.split(blocks):
+        for data in splitting.fixed(blocks):
+            if isinstance(data, Hole):
+                parts.append(extents.hole(data.length).tobytes())
+                size += data.length
+                continue
             if len(data) <= chunks.SMALL_FILE:  # a whole small file, or the tail of a large one
                 digest = b"" if size else self._keys.chunk_id(data)
                 parts.append(self._small(entry.path, data, digest))
@@ -78,7 +84,8 @@ class TreeCapture:
     ) -> tuple[NDArray[np.int64], extents.Extents, int]:
         """Bundle the pages; return where in the file each run of neighbours stands, and what stands there."""
         starts, patches, taken = [], [], 0
-        for data in chunks.split(content):
+        for data in splitting.fixed(content):
+            assert not isinstance(data, Hole)  # noqa: S101 - pages hold none
             mine = pages[taken // PAGE_SIZE : (taken + len(data)) // PAGE_SIZE]
             number, offset = self._bundle.add(data)
             first = np.flatnonzero(np.concatenate(([True], np.diff(mine) != 1))) if mine.size else mine
@@ -116,6 +123,8 @@ class TreeCapture:
             size,
             entry.target,
             digest,
+            entry.link,
+            entry.xattrs,
             parts,
         )
         self.entries[entry.path] = kept

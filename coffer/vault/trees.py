@@ -38,6 +38,8 @@ class TreeEntry(msgspec.Struct, array_like=True, gc=False):
     size: int
     target: bytes
     hash: bytes
+    link: int
+    xattrs: tuple[tuple[bytes, bytes], ...]
     extents: bytes
 
     def stored(self) -> StoredEntry:
@@ -50,6 +52,8 @@ class TreeEntry(msgspec.Struct, array_like=True, gc=False):
             self.gid,
             self.mtime_ns,
             self.target,
+            self.link,
+            self.xattrs,
             size=self.size,
             ctime_ns=self.ctime_ns,
         )

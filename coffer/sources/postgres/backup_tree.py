@@ -14,7 +14,7 @@ from coffer.sources.postgres.base_backup import MAIN_ARCHIVE
 from coffer.sources.postgres.incremental_file import PREFIX, page_content, pages_to_store, read_header
 from coffer.sources.postgres.manifest import Received
 from coffer.sources.postgres.tar_stream import ByteStream, Member, members
-from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Parent, SourceSink
+from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Parent, SourceSink, Split
 
 _INCREMENTAL_LINE = re.compile(rb"^INCREMENTAL FROM (?:LSN|TLI): .*\n", re.MULTILINE)
 
@@ -70,7 +70,7 @@ class BackupTree:
             # The tree in the vault is complete, so the lines by which the server would refuse it go.
             self.sink.add_file(_entry(path, member), [_INCREMENTAL_LINE.sub(b"", self.backup_label)])
         else:
-            self.sink.add_file(_entry(path, member), hashed)
+            self.sink.add_file(_entry(path, member), hashed, split=Split.FIXED)
         for _ in hashed:  # whatever the sink left
             pass
         self.received[path.decode(errors="surrogateescape")] = Received(member.size, digest.hexdigest())
