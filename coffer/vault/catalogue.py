@@ -91,14 +91,14 @@ class Catalogue:
         return self._opened[name]
 
 
-def check_head(known: list[Known], service: str, counter: int, digest: str) -> None:
-    """Make sure that a service's history still holds the newest point that was ever seen.
+def check_head(known: list[Known], service: str, counter: int) -> None:
+    """Make sure that a service's history reaches as far as it was ever seen; older points may have been pruned since.
 
     Raises:
         IntegrityError: It was cut short.
     """
     mine = [each.point for each in known if each.point.service == service]
-    if not any(point.object_name.endswith(digest) for point in mine):
+    if not any(point.counter >= counter for point in mine):
         newest = mine[-1].name if mine else "none"
         raise IntegrityError(
             "The history is shorter than it was",

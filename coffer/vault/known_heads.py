@@ -53,7 +53,7 @@ class KnownHeads:
         """
         self._reload()
         for service, head in self._state.heads.items():
-            check_head(known, service, head.counter, head.sha256)
+            check_head(known, service, head.counter)
 
     def _reload(self) -> None:
         """Take in what another process has seen since: it may know a newer point than this one."""
