@@ -8,13 +8,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import NamedTuple
 
 from coffer.errors import CofferError, Unreachable
 from coffer.vault.stores.protocol import Buffer, ObjectInfo, Store
 
 VERBS = ("put", "get", "head", "list", "delete", "older", "now", "lock", "locked_until")
+
+
+def _no_answer() -> CofferError:
+    return Unreachable("503")
 
 
 class Call(NamedTuple):
@@ -77,7 +80,7 @@ class FaultyStore:
 
     def fail(
         self,
-        error: Callable[[], CofferError] = partial(Unreachable, "503"),
+        error: Callable[[], CofferError] = _no_answer,
         *,
         at: int = 1,
         times: int = 1,
