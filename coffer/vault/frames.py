@@ -35,6 +35,8 @@ class ObjectKind(IntEnum):
     LIST = 6
     MANIFEST = 7
     WAL = 8
+    PROOF = 9
+    MARK = 10
 
 
 def header(kind: ObjectKind) -> bytes:

@@ -18,6 +18,8 @@ INDEX = "index"
 LISTS = "lists"
 POINTS = "points"
 WAL = "wal"
+PROOFS = "proofs"
+MARKS = "marks"
 
 _NAME = re.compile(r"(?P<prefix>[A-Za-z0-9._/-]+)/(?P<id>[0-9a-f]{32})-(?P<sha256>[0-9a-f]{64})")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
