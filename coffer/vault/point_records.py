@@ -92,6 +92,7 @@ def make_manifest(
     facts: Mapping[str, Fact],
 ) -> Manifest:
     """Put the point's list and return its manifest, which is yet to be put."""
+    output.put_run_key()
     name = request.point_name(identity.counter, identity.id)
     # A point is what was asked for, unless every source had to do a full.
     kind = Kind.FULL if all(source.done == Kind.FULL for source in sources) else request.kind

@@ -49,12 +49,16 @@ class RunOutput:
 
     def put(self, name: str, data: bytes) -> None:
         """Put an object everywhere, the run's key before the first: a run that stores nothing leaves nothing."""
+        self.put_run_key()
+        self.objects[name] = len(data)
+        self._fan.put(name, data)
+
+    def put_run_key(self) -> None:
+        """Put the run's key unless it was; a point's list must name it even where the run stored nothing else."""
         with self._first_put:
             if self.run.name not in self.objects:
                 self.objects[self.run.name] = len(self.run.data)
                 self._fan.put(self.run.name, self.run.data)
-        self.objects[name] = len(data)
-        self._fan.put(name, data)
 
     def finish_chunks(self) -> None:
         """Wait until every chunk is stored and every pack handed over."""

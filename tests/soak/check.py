@@ -1,0 +1,112 @@
+"""What must be true of a vault at every moment, seen from the stores themselves."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from coffer.keys import Identity, WriterCredentials
+from coffer.vault import configuration as configurations
+from coffer.vault import frames, points
+from coffer.vault.configuration import Configuration
+from coffer.vault.index_keys import IndexKeys
+from coffer.vault.points import ObjectList
+from coffer.vault.reader import VaultReader
+from coffer.vault.store_set import StoreSet
+from coffer.vault.stores.memory import MemoryStore
+from tests.soak.source import Files
+
+
+PRUNED = ("packs/", "trees/", "index/", "keys/run-", "lists/", "points/", "marks/")
+"""Prefixes below which nothing stays that no point needs."""
+
+
+class Broken(AssertionError):
+    """A promise that was not kept."""
+
+
+def manifests(store: MemoryStore) -> set[str]:
+    """Return the names of the points that a store has."""
+    return {name for name in list(store.objects) if name.startswith("points/")}
+
+
+def check_whole(store: MemoryStore, lists: dict[str, ObjectList]) -> None:
+    """Make sure that a store holds, by itself, all that each of its points names.
+
+    Args:
+        store: The store.
+        lists: Those that were read before, by name; kept for the next time.
+    """
+    present = dict(store.objects)
+    places = {name.rpartition("/")[0] for name in present}
+    listings = {name.rpartition("/")[0]: name for name in present if name.startswith("lists/")}
+    for manifest in manifests(store):
+        place = manifest.rpartition("/")[0].replace("points/", "lists/", 1)
+        if place not in listings:
+            raise Broken(f"{manifest} has no list in {store.url}")
+        listing = _read(listings[place], present, lists)
+        for name, size in listing.objects:
+            if name.startswith("keys/"):
+                if name.rpartition("/")[0] not in places:
+                    raise Broken(f"{manifest} lacks its key {name} in {store.url}")
+            elif name not in present or len(present[name]) != size:
+                raise Broken(f"{manifest} lacks {name} in {store.url}")
+
+
+def needed(store: MemoryStore, lists: dict[str, ObjectList]) -> set[str]:
+    """Return the names of all objects that a store's points need."""
+    listings = {name.rpartition("/")[0]: name for name in store.objects if name.startswith("lists/")}
+    found = manifests(store)
+    for manifest in manifests(store):
+        listing = listings[manifest.rpartition("/")[0].replace("points/", "lists/", 1)]
+        found |= {listing, *(name for name, _ in _read(listing, store.objects, lists).objects)}
+    return found
+
+
+def configuration(stores: Sequence[MemoryStore]) -> Configuration:
+    """Return the newest configuration that any store has."""
+    return configurations.load(StoreSet(stores), root=None)
+
+
+def label(stores: Sequence[MemoryStore], name: str, of: Configuration, writer: WriterCredentials) -> int:
+    """Return which capture a point holds."""
+    data = next(store.objects[name] for store in stores if name in store.objects)
+    manifest = points.open_manifest(IndexKeys.derive(of.vault, writer.index_key), of, name, data)
+    return int(manifest.sources[0].facts["label"])
+
+
+def check_wal(store: MemoryStore, identity: Identity, expected: Mapping[str, tuple[bytes, datetime]]) -> None:
+    """Make sure that every WAL file that a store has is what was put."""
+    reader = VaultReader.open([store], identity)
+    clusters = {name.split("/")[1] for name in store.objects if name.startswith("wal/")}
+    for cluster in clusters:
+        for segment in reader.wal_names(cluster):
+            if segment in expected and reader.get_wal(cluster, segment) != expected[segment][0]:
+                raise Broken(f"WAL {segment} is another one")
+
+
+def check_restores(store: MemoryStore, identity: Identity, expected: Mapping[str, Files], folder: Path) -> None:
+    """Restore every point of one store and compare it with the model, byte for byte."""
+    reader = VaultReader.open([store], identity)
+    for point in reader.points():
+        with tempfile.TemporaryDirectory(dir=folder) as target:
+            reader.restore(point, "files", Path(target))
+            if read_tree(Path(target)) != expected[point.object_name]:
+                raise Broken(f"{point.name} gives back something else from {store.url}")
+
+
+def read_tree(folder: Path) -> dict[bytes, bytes]:
+    """Return the files below a folder."""
+    root = bytes(folder)
+    return {bytes(path)[len(root) + 1 :]: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _read(name: str, present: Mapping[str, bytes], lists: dict[str, ObjectList]) -> ObjectList:
+    if name not in lists:
+        body = frames.decompress(present[name][frames.SIGNED_SIZE :], name)
+        lists[name] = msgspec.msgpack.decode(body, type=ObjectList)
+    return lists[name]

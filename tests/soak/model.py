@@ -1,0 +1,229 @@
+"""The model: which points were committed and what each must give back; and programs that run against the vault."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from coffer.errors import CofferError, NotInEveryStore, OutsideSystemError, RefusedByPolicy
+from coffer.keys import Recipient
+from coffer.vault.administration import VaultAdministration
+from coffer.vault.capture import Kind
+from coffer.vault.points import ObjectList
+from coffer.vault.pruning import execute, plan_prune
+from coffer.vault.replication import replicate
+from coffer.vault.reader import VaultReader
+from coffer.vault.retention import RetentionPolicy
+from coffer.vault.verification import verify_at_rest
+from coffer.vault.writer import VaultWriter
+from tests.soak import check
+from tests.soak.actions import STORES, Action, Disturbance
+from tests.soak.check import Broken
+from tests.soak.process import Killed, Process
+from tests.soak.source import Files, Source, changed
+from tests.soak.vault import Vault
+
+GRACE_HOURS = 24
+POLICY = RetentionPolicy(keep_last=2, grace_hours=GRACE_HOURS)
+CLUSTER = "7300000000000000001"
+_EXPECTED_OF_DISTURBED = (OutsideSystemError, NotInEveryStore, RefusedByPolicy)
+
+
+@dataclass
+class Model:
+    """Runs actions; after each, everything that was ever promised is compared with the stores.
+
+    Attributes:
+        vault: The vault under test.
+        contents: What each capture gave, by label.
+        committed: The label of each point that exists, by the name of its manifest.
+        wal: What was put under each segment's name, and when.
+        recipients: Numbers of the identities that may read.
+        away: Numbers of the stores that do not answer.
+    """
+
+    vault: Vault
+    contents: dict[int, Files] = field(default_factory=lambda: {0: {}})
+    committed: dict[str, int] = field(default_factory=dict)
+    wal: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
+    recipients: set[int] = field(default_factory=lambda: {0})
+    away: set[int] = field(default_factory=set)
+    lists: dict[str, ObjectList] = field(default_factory=dict)
+    waited: bool = False
+
+    def perform(self, action: Action) -> None:
+        """Run one program to its end, or the world's change, and check what it left.
+
+        Raises:
+            Broken: A promise was not kept.
+        """
+        process = Process(self.vault.stores, frozenset(self.away), action.disturbance, self._intrude)
+        undisturbed = not self.away
+        try:
+            getattr(self, f"_{action.what}")(process, random.Random(action.dice))
+        except Killed:
+            if not process.dead:
+                raise
+        except _EXPECTED_OF_DISTURBED as error:
+            if undisturbed and not process.disturbed:
+                raise Broken(f"{action.what} failed although nothing stood in its way: {error}") from error
+        self._check()
+
+    def finish(self) -> None:
+        """Let everything come back, and ask for everything that was promised."""
+        self.away.clear()
+        self._check()
+        self._check_restores()
+        for number in range(STORES):
+            self.perform(Action("replicate", number))
+        for writer in range(2):
+            self.perform(Action("backup", 2 * writer))
+        self._check_verify()
+        self._prune_all()
+        self._check_restores()
+
+    def _intrude(self, disturbance: Disturbance) -> None:
+        for action in disturbance.runs:
+            self.perform(action)
+
+    def _backup(self, process: Process, luck: random.Random) -> None:
+        writer = VaultWriter.open(process.stores, self.vault.writers[luck.randrange(2)])
+        label = len(self.contents)
+        self.contents[label] = changed(self.contents[luck.choice((label - 1, max(0, label - 2)))], luck)
+        kind = luck.choice((Kind.FULL, Kind.INCREMENTAL, Kind.INCREMENTAL, Kind.DIFFERENTIAL))
+        with writer.begin_point(service="app", kind=kind, started=self.vault.now()) as builder:
+            builder.capture(Source(label, self.contents))
+            builder.commit({})
+
+    def _wal(self, process: Process, luck: random.Random) -> None:
+        segment = f"{len(self.wal) + 1:024X}"
+        data = luck.randbytes(20)
+        at = self.vault.now()
+        try:
+            VaultWriter.open(process.stores, self.vault.writers[0]).put_wal(CLUSTER, segment, data)
+        except NotInEveryStore:
+            self.wal[segment] = (data, at)
+            raise
+        self.wal[segment] = (data, at)
+
+    def _prune(self, process: Process, luck: random.Random) -> None:
+        plan = plan_prune(process.stores, self.vault.pruner, POLICY, self.vault.now())
+        execute(plan, process.stores)
+
+    def _wait(self, process: Process, luck: random.Random) -> None:
+        self.vault.pass_time(luck.choice((1, 6, 13, 25, 49)))
+        self.waited = True
+
+    def _replicate(self, process: Process, luck: random.Random) -> None:
+        source = luck.randrange(STORES)
+        replicate(process.stores[source], [store for store in process.stores if store is not process.stores[source]])
+
+    def _add(self, process: Process, luck: random.Random) -> None:
+        new = luck.choice([n for n in range(3) if n not in self.recipients] or [None])
+        if new is not None:
+            recipient = Recipient(self.vault.identities[new].recipient.public, f"id{new}")
+            self._change(process, luck, lambda who: who.add_recipient(recipient))
+
+    def _remove(self, process: Process, luck: random.Random) -> None:
+        if len(self.recipients) > 1:
+            asking, going = luck.sample(sorted(self.recipients), 2)
+            fingerprint = self.vault.identities[going].recipient.fingerprint
+            self._change(process, luck, lambda who: who.remove_recipient(fingerprint), asking)
+
+    def _leave(self, process: Process, luck: random.Random) -> None:
+        self.away = {luck.randrange(STORES)}
+
+    def _return(self, process: Process, luck: random.Random) -> None:
+        self.away.clear()
+
+    def _verify(self, process: Process, luck: random.Random) -> None:
+        reader = VaultReader.open(process.stores, self.vault.identities[min(self.recipients)])
+        found = [each for each in reader.verify().problems if each.what not in ("missing", "unreadable")]
+        if found:
+            raise Broken(f"verify found what nobody did: {found}")
+
+    def _change(
+        self, process: Process, luck: random.Random, change: Callable[[VaultAdministration], object], who: int = -1
+    ) -> None:
+        asking = who if who >= 0 else luck.choice(sorted(self.recipients))
+        change(VaultAdministration(process.stores, self.vault.identities[asking]))
+
+    def _check(self) -> None:
+        """Compare the stores with everything that was promised so far; reads no content."""
+        self._learn()
+        for store in self.vault.stores:
+            check.check_whole(store, self.lists)
+        present = {name for store in self.vault.stores for name in check.manifests(store)}
+        gone = self.committed.keys() - present
+        if gone:
+            self._check_retention(gone, present)
+        for name in gone:
+            del self.committed[name]
+
+    def _check_retention(self, gone: set[str], present: set[str]) -> None:
+        """Only what has as many newer points as the policy keeps may go."""
+        for name in gone:
+            newer = [each for each in present if _counter(each) >= _counter(name)]
+            if len(newer) < POLICY.keep_last:
+                raise Broken(f"{name} is gone although the policy keeps it")
+
+    def _learn(self) -> None:
+        """Take in which points exist and who may read, as the stores say it."""
+        unknown = {name for store in self.vault.stores for name in check.manifests(store)} - self.committed.keys()
+        configuration = check.configuration(self.vault.stores)
+        self.recipients = {
+            number
+            for number, identity in enumerate(self.vault.identities)
+            if identity.recipient.fingerprint in {each.fingerprint.hex() for each in configuration.recipients}
+        }
+        for name in unknown:
+            self.committed[name] = check.label(self.vault.stores, name, configuration, self.vault.writers[0])
+
+    def _check_restores(self) -> None:
+        """Every store by itself gives back every point that it has, to everyone who may read."""
+        expected = {name: self.contents[label] for name, label in self.committed.items()}
+        for number, store in enumerate(self.vault.stores):
+            readers = sorted(self.recipients)
+            identity = replace(self.vault.identities[readers[number % len(readers)]], path=None)
+            check.check_restores(store, identity, expected, self.vault.folder)
+            check.check_wal(store, identity, self.wal)
+
+    def _check_verify(self) -> None:
+        identity = self.vault.identities[min(self.recipients)]
+        report = VaultReader.open(self.vault.stores, identity).verify()
+        at_rest = verify_at_rest(self.vault.stores)
+        if not report.ok or not at_rest.ok:
+            raise Broken(f"verify finds problems where nobody made any: {report.problems + at_rest.problems}")
+        if len(report.points) != len(self.committed):
+            raise Broken(f"verify knows {len(report.points)} points, the model {len(self.committed)}")
+
+    def _prune_all(self) -> None:
+        """Mark, wait, sweep: then the stores hold what their points need and nothing else."""
+        for _ in range(3):
+            self.perform(Action("prune"))
+            self.vault.pass_time(2 * GRACE_HOURS)
+        self.perform(Action("prune"))
+        for store in self.vault.stores:
+            needed = check.needed(store, self.lists)
+            left = {name for name in store.objects if name.startswith(check.PRUNED)} - needed
+            if left:
+                raise Broken(f"prune leaves {sorted(left)} in {store.url}")
+
+
+def _counter(manifest: str) -> int:
+    return int(manifest.split("/")[2].partition("-")[0])
+
+
+def play(actions: Sequence[Action]) -> None:
+    """Play a sequence against a new vault.
+
+    Raises:
+        Broken: A promise was not kept.
+    """
+    with Vault() as vault:
+        model = Model(vault)
+        for action in actions:
+            model.perform(action)
+        model.finish()
