@@ -11,7 +11,7 @@ from coffer.errors import IntegrityError, NoVault
 from coffer.keys import signing
 from coffer.vault import frames, names
 from coffer.vault.frames import ObjectKind
-from coffer.vault.store_set import StoreSet
+from coffer.vault.store_set import StoreSet, gravest
 from coffer.vault.stores.file import FolderMissing
 from coffer.vault.stores.protocol import Store
 
@@ -101,6 +101,8 @@ def load(stores: StoreSet, *, root: str | None, least: int = 0, vault: str | Non
     if vault is not None and configuration.vault.hex() != vault:
         raise IntegrityError("The vault is another one", detail=f"{configuration.vault.hex()}, expected {vault}")
     if configuration.number < least:
+        if stores.silent:
+            raise gravest(stores.silent)
         raise IntegrityError(
             "The vault's configuration was rolled back", detail=f"number {configuration.number}, known {least}"
         )

@@ -38,25 +38,29 @@ class KnownHeads:
     def __init__(self, key_file: Path | None, vault: str) -> None:
         self._path = key_file.with_name(key_file.name + ".state") if key_file else None
         self._state = _State(vault)
-        self._reload()
+        self.reload()
 
     @property
     def configuration(self) -> int:
         """Highest configuration number seen."""
         return self._state.configuration
 
+    def counter(self, service: str) -> int:
+        """Return the highest counter that was seen of a service; 0 for none."""
+        head = self._state.heads.get(service)
+        return head.counter if head else 0
+
     def check(self, known: list[Known]) -> None:
-        """Make sure that nothing that was seen is gone.
+        """Make sure that nothing that was seen before the points were listed is gone.
 
         Raises:
-            IntegrityError: A service's newest known point is missing.
+            IntegrityError: A service's history does not reach as far as it did.
         """
-        self._reload()
         for service, head in self._state.heads.items():
             check_head(known, service, head.counter)
 
-    def _reload(self) -> None:
-        """Take in what another process has seen since: it may know a newer point than this one."""
+    def reload(self) -> None:
+        """Take in what other processes have seen until now; to be called before the points are listed."""
         if self._path and self._path.exists():
             stored = key_files.read(self._path, _State, "a state file")
             if stored.vault == self._state.vault:
@@ -64,7 +68,7 @@ class KnownHeads:
 
     def remember(self, known: list[Known], configuration: int) -> None:
         """Keep what is newest now."""
-        self._reload()
+        self.reload()
         heads = dict(self._state.heads)
         for each in known:
             before = heads.get(each.point.service)

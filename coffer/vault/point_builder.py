@@ -107,9 +107,10 @@ class PointBuilder:
         sources = [point_records.put_tree(access, output, sink, summary) for sink, summary in self._captures.values()]
         index = point_records.put_index(access, output, (sink.entries.values() for sink, _ in self._captures.values()))
         previous = self._previous
+        newest = max(previous.point.counter if previous else 0, access.heads.counter(self._request.service))
         identity = PointIdentity(
             id=self._id,
-            counter=previous.point.counter + 1 if previous else 1,
+            counter=newest + 1,
             parent=self._parent.point.name if self._parent else None,
             previous=bytes.fromhex(previous.point.object_name[-64:]) if previous else b"",
         )

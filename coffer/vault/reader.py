@@ -108,8 +108,10 @@ class VaultReader:
             IntegrityError: A manifest is not genuine, or a point that was known is gone.
             Unreachable: No store answers.
         """
+        self._heads.reload()
         known = self._catalogue.all()
-        self._heads.check(known)
+        if not self._stores.silent:  # what is not found may be in the store that did not answer
+            self._heads.check(known)
         self._heads.remember(known, self._configuration.number)
         return [each.point for each in known if service is None or each.point.service == service]
 

@@ -20,11 +20,13 @@ class StoreSet:
     Attributes:
         stores: The stores.
         notes: What went wrong with which store although the answer was found; each once.
+        silent: Why stores did not answer when names were last asked for: what is not found may be there.
     """
 
     def __init__(self, stores: Sequence[Store]) -> None:
         self.stores = tuple(stores)
         self.notes: list[str] = []
+        self.silent: list[CofferError] = []
         self._lock = threading.Lock()
 
     def describe(self) -> str:
@@ -108,6 +110,7 @@ class StoreSet:
             except CofferError as error:
                 failures.append(error)
                 self.note(f"{store.url}: {error}")
+        self.silent = failures
         if failures and (every_store or len(failures) == len(self.stores)):
             raise gravest(failures)
         return found

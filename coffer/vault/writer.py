@@ -164,8 +164,10 @@ class VaultWriter:
         return wal.facts(self._stores, self._keys, self._configuration, cluster, segment)
 
     def _known(self, service: str | None = None) -> list[Known]:
+        self._heads.reload()
         known = self._catalogue.all()
-        self._heads.check(known)
+        if not self._stores.silent:  # what is not found may be in the store that did not answer
+            self._heads.check(known)
         self._heads.remember(known, self._configuration.number)
         return [each for each in known if service is None or each.point.service == service]
 
