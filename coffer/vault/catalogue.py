@@ -48,7 +48,10 @@ class Catalogue:
         for name, stores in found.items():
             if name in without:
                 continue
-            manifest = self._open(name)
+            try:
+                manifest = self._open(name)
+            except NotThere:  # a prune removed it since the names were listed
+                continue
             known.append(Known(manifest, points.describe(manifest, name, tuple(store.url for store in stores))))
         return sorted(known, key=lambda each: (each.point.counter, each.point.started, each.point.name))
 
@@ -58,6 +61,8 @@ class Catalogue:
         for name in self._stores.names(f"{names.POINTS}/"):
             try:
                 self._open(name)
+            except NotThere:  # a prune removed it since the names were listed
+                continue
             except CofferError as error:
                 failures[name] = error
         return failures
