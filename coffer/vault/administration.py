@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,16 +123,32 @@ class VaultAdministration:
         return signed
 
     def _rewrap(self, recipients: list[RecipientRecord]) -> Change:
-        """Wrap every key to the new recipients, then say who they are, then remove the old wraps."""
+        """Wrap every key to the new recipients, then say who they are, then remove the old wraps.
+
+        A writer may put its run's key after the keys were listed: they are looked at once more after the change is
+        published. A writer that puts one still later sees the change before it commits; see `RunOutput`.
+        """
         old = self._stores.where(f"{names.KEYS}/", every_store=True)
-        keys = sorted({name.split("/")[1] for name in old})
-        for place in keys:
+        mine, keys = self._wrap_all(old, recipients)
+        number = self._publish(recipients=recipients)
+        now = self._stores.where(f"{names.KEYS}/", every_store=True)
+        late = {name: stores for name, stores in now.items() if name not in old and name not in mine}
+        _, more = self._wrap_all(late, recipients)
+        left = sum(self._forget(name, stores) for name, stores in (*old.items(), *late.items()))
+        return Change(number, len(keys | more), left)
+
+    def _wrap_all(self, found: Iterable[str], recipients: list[RecipientRecord]) -> tuple[set[str], set[str]]:
+        """Wrap the keys that objects hold anew; return the names of the new objects, and whose keys they are."""
+        keys = {name.split("/")[1] for name in found}
+        made = set()
+        for place in sorted(keys):
             purpose, _, key_id = place.partition("-")
             key = self._unwrap(purpose, bytes.fromhex(key_id))
             vault = self.configuration.vault
-            self._put(key_objects.wrap(vault, purpose, bytes.fromhex(key_id), key, recipients, self._root_secret))
-        number = self._publish(recipients=recipients)
-        return Change(number, len(keys), sum(self._forget(name, stores) for name, stores in old.items()))
+            named = key_objects.wrap(vault, purpose, bytes.fromhex(key_id), key, recipients, self._root_secret)
+            self._put(named)
+            made.add(named[0])
+        return made, keys
 
     def _forget(self, name: str, stores: Sequence[Store]) -> int:
         left = 0

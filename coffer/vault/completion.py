@@ -28,7 +28,12 @@ def complete_store(store: Store, everywhere: StoreSet, objects: Mapping[str, int
         IntegrityError: An object is nowhere as it was written.
     """
     present = {info.name: info.size for prefix in _PREFIXES for info in store.list(prefix)}
-    missing = [name for name, size in objects.items() if present.get(name, _listed(store, name)) != size]
+    keys = {name.rpartition("/")[0] for name in present if name.startswith(_PREFIXES[0])}
+    missing = [
+        name
+        for name, size in objects.items()
+        if name.rpartition("/")[0] not in keys and present.get(name, _listed(store, name)) != size
+    ]
     for name in missing:
         store.put(name, everywhere.read_needed(name))
     return len(missing)

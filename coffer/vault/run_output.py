@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from coffer.errors import CofferError
+from coffer.errors import CofferError, RefusedByPolicy
+from coffer.vault import configuration as configurations
 from coffer.vault.base_point import BasePoint
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
 from coffer.vault.chunks import ChunkNumbers
@@ -38,6 +39,7 @@ class RunOutput:
         self.packer = PackWriter(access.keys, self.run.key, dict(base.known), self.put)
         self.pipeline = ChunkPipeline(self.packer, self.numbers)
         self.bundle = Bundle(self.pipeline)
+        self._access = access
         self._stores = access.stores
         self._fan = FanOut(access.stores.stores)
         self._first_put = threading.Lock()
@@ -82,6 +84,7 @@ class RunOutput:
             done.add(store.url)
 
         self._fan.flush()
+        self._follow_recipients()
         self._fan.run(commit)
         try:
             self._fan.flush()
@@ -89,6 +92,28 @@ class RunOutput:
             if not done:
                 raise gravest(list(self.failures.values())) from None
         return [store.url for store in self._stores.stores if store.url in done]
+
+    def _follow_recipients(self) -> None:
+        """Wrap the run's key to those who are recipients by now.
+
+        Whoever changes recipients wraps every key that is there, publishes, and then looks again; this looks after
+        the key was put. So one of the two sees the other.
+
+        Raises:
+            RefusedByPolicy: This writer was revoked meanwhile.
+        """
+        access = self._access
+        now = configurations.load(
+            access.stores, root=access.credentials.root, least=self.run.configuration, vault=access.credentials.vault
+        )
+        if now.number == self.run.configuration:
+            return
+        record = now.writer(access.credentials.id)
+        if record is None or record.revoked_ns:
+            raise RefusedByPolicy("This writer may not write into the vault any more", detail=access.credentials.name)
+        self.run = self.run.wrapped_to(now)
+        self._fan.put(self.run.name, self.run.data)
+        self._fan.flush()
 
     def close(self) -> None:
         """End the threads."""

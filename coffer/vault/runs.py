@@ -20,12 +20,14 @@ class Run:
         name: Name of the key object.
         data: Its bytes.
         signing_key: Of the writer whose run it is.
+        configuration: Number of the configuration to whose recipients the key is wrapped.
     """
 
     key: RunKey
     name: str
     data: bytes
     signing_key: bytes = field(repr=False)
+    configuration: int = 0
 
     @property
     def commitment(self) -> bytes:
@@ -36,7 +38,13 @@ class Run:
     def begin(cls, configuration: Configuration, credentials: WriterCredentials, purpose: str = key_objects.RUN) -> Run:
         """Make a run key and wrap it to every recipient of the vault."""
         run = RunKey(configuration.vault, names.new_id(), secrets.token_bytes(sealing.KEY_SIZE))
-        name, data = key_objects.wrap(
-            run.vault, purpose, run.id, run.key, configuration.recipients, credentials.signing_key
-        )
-        return cls(run, name, data, credentials.signing_key)
+        return cls._wrapped(run, configuration, credentials.signing_key, purpose)
+
+    def wrapped_to(self, configuration: Configuration, purpose: str = key_objects.RUN) -> Run:
+        """Wrap the key anew: recipients have changed while the run was in work."""
+        return self._wrapped(self.key, configuration, self.signing_key, purpose)
+
+    @classmethod
+    def _wrapped(cls, run: RunKey, configuration: Configuration, signing_key: bytes, purpose: str) -> Run:
+        name, data = key_objects.wrap(run.vault, purpose, run.id, run.key, configuration.recipients, signing_key)
+        return cls(run, name, data, signing_key, configuration.number)
