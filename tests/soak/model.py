@@ -51,7 +51,7 @@ class Model:
     recipients: set[int] = field(default_factory=lambda: {0})
     away: set[int] = field(default_factory=set)
     lists: dict[str, ObjectList] = field(default_factory=dict)
-    waited: bool = False
+    segments: int = 0
 
     def perform(self, action: Action) -> None:
         """Run one program to its end, or the world's change, and check what it left.
@@ -98,7 +98,8 @@ class Model:
             builder.commit({})
 
     def _wal(self, process: Process, luck: random.Random) -> None:
-        segment = f"{len(self.wal) + 1:024X}"
+        self.segments += 1
+        segment = f"{self.segments:024X}"
         data = luck.randbytes(20)
         at = self.vault.now()
         try:
@@ -114,7 +115,6 @@ class Model:
 
     def _wait(self, process: Process, luck: random.Random) -> None:
         self.vault.pass_time(luck.choice((1, 6, 13, 25, 49)))
-        self.waited = True
 
     def _replicate(self, process: Process, luck: random.Random) -> None:
         source = luck.randrange(STORES)
