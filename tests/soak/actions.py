@@ -73,5 +73,6 @@ def _action(luck: random.Random, what: str, *, deep: bool) -> Action:
 def _disturbance(luck: random.Random, what: str, deep: bool) -> Disturbance:
     kind = luck.choice(("kill", "fail", "run", "run") if deep else ("kill", "fail"))
     count = luck.randint(1, 3) if kind == "run" else 0
-    runs = tuple(_action(luck, luck.choice(_INTRUSIONS), deep=False) for _ in range(count))
+    others = [each for each in _INTRUSIONS if not (what in ("add", "remove") and each in ("add", "remove"))]
+    runs = tuple(_action(luck, luck.choice(others), deep=False) for _ in range(count))
     return Disturbance(kind, luck.randrange(STORES), luck.randint(1, _LATEST_CALL[what]), luck.random() < 0.5, runs)
