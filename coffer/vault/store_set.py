@@ -7,11 +7,15 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from coffer.errors import CofferError, IntegrityError, NotThere, Unreachable
+from coffer.errors import CofferError, IntegrityError, NotThere
 from coffer.vault import names
+from coffer.vault.asking import Asking, gravest
+from coffer.vault.store_health import StoreHealth
 from coffer.vault.stores.protocol import ObjectInfo, Store
 
+__all__ = ["StoreSet", "gravest"]
 T = TypeVar("T")
+_PATIENCE = 30.0
 
 
 class StoreSet:
@@ -20,12 +24,16 @@ class StoreSet:
     Attributes:
         stores: The stores.
         notes: What went wrong with which store although the answer was found; each once.
+        health: Which of them keep failing, and are asked last.
+        patience: Seconds to wait for one store while another could be asked.
         silent: Why stores did not answer when names were last asked for: what is not found may be there.
     """
 
     def __init__(self, stores: Sequence[Store]) -> None:
         self.stores = tuple(stores)
         self.notes: list[str] = []
+        self.health = StoreHealth()
+        self.patience = _PATIENCE
         self.silent: list[CofferError] = []
         self._lock = threading.Lock()
 
@@ -66,17 +74,7 @@ class StoreSet:
             CofferError: None did; a store that holds something else weighs more than one that is silent, and
                 that one more than one that says no.
         """
-        failures: list[tuple[Store, CofferError]] = []
-        for store in self.stores:
-            try:
-                result = attempt(store)
-            except CofferError as error:
-                failures.append((store, error))
-            else:
-                for failed, why in failures:
-                    self.note(f"{failed.url}: {why}")
-                return result
-        raise gravest([error for _, error in failures])
+        return Asking[T](self.stores, self.health, self.patience, self.note).ask(attempt)
 
     def names(self, prefix: str, *, every_store: bool = False) -> list[str]:
         """Return the names that any store holds below a prefix, sorted.
@@ -132,15 +130,3 @@ def _read_checked(store: Store, name: str) -> bytes:
                 return version
         raise IntegrityError(error.summary, detail=f"{error.detail} ({store.url})") from error
     return data
-
-
-def gravest(failures: Sequence[CofferError]) -> CofferError:
-    """Return the failure that says most: not genuine, silent or forbidden, absent everywhere."""
-    for kind in (IntegrityError, Unreachable):
-        for failure in failures:
-            if isinstance(failure, kind):
-                return failure
-    for failure in failures:
-        if not isinstance(failure, NotThere):
-            return failure
-    return failures[0]
