@@ -19,6 +19,11 @@ _WEIGHTS = {
     "verify": 1,
 }
 _INTRUSIONS = ("backup", "backup", "prune", "wait", "replicate", "add", "remove", "wal")
+_NEVER_BESIDE = {
+    "add": ("add", "remove"),
+    "remove": ("add", "remove"),
+    "verify": ("prune", "add", "remove"),  # what is read back may then be gone, or the reader may
+}
 _LATEST_CALL = {"backup": 26, "prune": 30, "replicate": 40, "add": 40, "remove": 40, "wal": 6, "verify": 30}
 
 
@@ -73,6 +78,6 @@ def _action(luck: random.Random, what: str, *, deep: bool) -> Action:
 def _disturbance(luck: random.Random, what: str, deep: bool) -> Disturbance:
     kind = luck.choice(("kill", "fail", "run", "run") if deep else ("kill", "fail"))
     count = luck.randint(1, 3) if kind == "run" else 0
-    others = [each for each in _INTRUSIONS if not (what in ("add", "remove") and each in ("add", "remove"))]
-    runs = tuple(_action(luck, luck.choice(others), deep=False) for _ in range(count))
+    beside = [each for each in _INTRUSIONS if each not in _NEVER_BESIDE.get(what, ())]
+    runs = tuple(_action(luck, luck.choice(beside), deep=False) for _ in range(count))
     return Disturbance(kind, luck.randrange(STORES), luck.randint(1, _LATEST_CALL[what]), luck.random() < 0.5, runs)
