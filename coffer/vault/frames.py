@@ -89,6 +89,8 @@ def open_signed(kind: ObjectKind, vault: bytes, object_id: bytes, public: bytes,
     """
     check_header(kind, data, name)
     signature = data[HEADER_SIZE + 16 : SIGNED_SIZE]
+    if signer_of(data) != signing.fingerprint(public)[:32]:
+        raise IntegrityError("An object names another signer than the one who may sign it", detail=name)
     if not signing.is_signed(public, signature, context(kind, vault, object_id), data[SIGNED_SIZE:]):
         raise IntegrityError("A signature is not genuine", detail=name)
     return data[SIGNED_SIZE:]
