@@ -40,11 +40,11 @@ def release_service(
         if request.source
         else images.confirm(environment, str(request.image))
     )
+    point_before_plan = recovery_points.begin_before_plan(environment)
     proof = evidence.gather(environment, candidate, request.source)
-    point = recovery_points.before_plan(environment)
     if before := environments.load(environment).release.after:
         staging.deploy(request, before, candidate, proof)
-    plan = _plan(request, candidate, proof, point)
+    plan = _plan(request, candidate, proof, point_before_plan())
     if not plan.steps:
         return Completed(message=f"nothing to do: {plan.nothing_to_do}")
     approvals.wait_for(plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -88,20 +89,23 @@ def _facts(settings: environments.Environment, moment: str) -> dict[str, Fact]:
     return {"moment": moment, "image": serving.image if serving else ""}
 
 
-def before_plan(environment: str) -> TakenPoint | None:
-    """Prove that recovery works before a release is planned; None where the environment protects nothing."""
-    return _where_protected(environment, "before-plan")
+def begin_before_plan(environment: str) -> Callable[[], TakenPoint | None]:
+    """Begin to prove that recovery works before a release is planned: it goes on beside scans and tests.
+
+    Returns:
+        What waits for the point; it gives None where the environment protects nothing.
+    """
+    if environments.load(environment).recovery is None:
+        return lambda: None
+    taken: Callable[[], TakenPoint | None] = take.submit(environment, "auto", "before-plan").result
+    return taken
 
 
 def before_expand(environment: str) -> TakenPoint | None:
     """Take the point that a failed migration would be recovered from, directly before the first act."""
-    return _where_protected(environment, "before-expand")
-
-
-def _where_protected(environment: str, moment: str) -> TakenPoint | None:
     if environments.load(environment).recovery is None:
         return None
-    taken: TakenPoint = take(environment, "auto", moment)
+    taken: TakenPoint = take(environment, "auto", "before-expand")
     return taken
 
 

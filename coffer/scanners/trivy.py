@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from coffer import processes
 from coffer.errors import OutsideSystemError
 from coffer.release.findings import Finding
+from coffer.scanners.layer_cache import layer_cache
 from coffer.scanners.scanner import NoData, ScanResult, find_program, severity_of
 from coffer.scanners.subject import ScanSubject
 
@@ -78,7 +80,7 @@ def run_trivy(
         name: Sub-folder of the scratch folder to work in.
         options: Further options.
         timeout: Seconds it may take.
-        cache: Its cache folder; an own one if None, so that scans beside each other do not wait for a lock.
+        cache: Its cache folder; the one kept for this name if None.
         form: Format of the report.
 
     Raises:
@@ -95,11 +97,12 @@ def run_trivy(
     out.unlink(missing_ok=True)
     argv: list[str | Path] = [
         program, "image", "--input", subject.archive, *_OFFLINE, *options, "--format", form, "--output", out,
-        "--cache-dir", cache or folder / "cache", "--timeout", f"{timeout:.0f}s",
+        "--timeout", f"{timeout:.0f}s", "--cache-dir",
     ]  # fmt: skip
     started = time.monotonic()
-    # No settings of the machine or of the source may weaken it.
-    processes.run(argv, timeout=timeout, environment={"TRIVY_CONFIG": os.devnull}, directory=folder)
+    with nullcontext(cache) if cache else layer_cache(name, folder / "cache") as place:
+        # No settings of the machine or of the source may weaken it.
+        processes.run([*argv, place], timeout=timeout, environment={"TRIVY_CONFIG": os.devnull}, directory=folder)
     if not out.is_file():
         raise OutsideSystemError("trivy wrote no report", detail=f"after {time.monotonic() - started:.1f} s")
     document: dict[str, Any] = json.loads(out.read_bytes())
