@@ -37,7 +37,7 @@ class PrunerCredentials:
         Raises:
             UsageError: The file is absent or is no pruner file.
         """
-        content = key_files.read(path, _PrunerFile, "a pruner file")
+        content = key_files.read(path, _PrunerFile, "a pruner file", secret=True)
         credentials = Path(content.credentials_file) if content.credentials_file else None
         return cls(content.vault, content.root, credentials)
 

@@ -30,6 +30,17 @@ def public_key(seed: bytes) -> bytes:
     return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
 
 
+def check_public(public: bytes) -> MLKEM768PublicKey:
+    """Return the ML-KEM half of a public key.
+
+    Raises:
+        ValueError: The bytes are no public key.
+    """
+    if len(public) != PUBLIC_SIZE:
+        raise ValueError(f"an X-Wing public key has {PUBLIC_SIZE} bytes, not {len(public)}")
+    return MLKEM768PublicKey.from_public_bytes(public[:_MLKEM_PUBLIC])
+
+
 def encapsulate(public: bytes) -> tuple[bytes, bytes]:
     """Make a shared secret for a public key.
 
@@ -39,10 +50,8 @@ def encapsulate(public: bytes) -> tuple[bytes, bytes]:
     Raises:
         ValueError: The bytes are no public key.
     """
-    if len(public) != PUBLIC_SIZE:
-        raise ValueError(f"an X-Wing public key has {PUBLIC_SIZE} bytes, not {len(public)}")
-    their_x25519 = public[_MLKEM_PUBLIC:]
-    mlkem_secret, mlkem_ciphertext = MLKEM768PublicKey.from_public_bytes(public[:_MLKEM_PUBLIC]).encapsulate()
+    their_mlkem, their_x25519 = check_public(public), public[_MLKEM_PUBLIC:]
+    mlkem_secret, mlkem_ciphertext = their_mlkem.encapsulate()
     ephemeral = X25519PrivateKey.generate()
     x25519_secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(their_x25519))
     x25519_ciphertext = ephemeral.public_key().public_bytes_raw()

@@ -1,21 +1,28 @@
-"""Who may open and who may write: changes that the root key signs. Keys are rewrapped, data is never touched."""
+"""Who may open, who may write, how long points are kept: changes that the root key signs. Data is never touched."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from coffer.errors import CofferError, NotAllowed, NotThere, RefusedByPolicy, UsageError
-from coffer.keys import Identity, PrunerCredentials, Recipient, WriterCredentials
+from coffer.errors import CofferError, IntegrityError, NotThere, RefusedByPolicy, UsageError
+from coffer.keys import PrunerCredentials, Recipient, WriterCredentials, sealing, signing
+from coffer.keys.opener import Opener
+from coffer.keys.passphrase import Passphrase
 from coffer.vault import configuration as configurations
-from coffer.vault import key_objects, names
+from coffer.vault import key_objects, names, passphrases
+from coffer.vault.catalogue import Catalogue
 from coffer.vault.configuration import Configuration, RecipientRecord, WriterRecord
-from coffer.vault.reader import VaultReader
+from coffer.vault.index_keys import open_index_keys
+from coffer.vault.known_heads import KnownHeads
+from coffer.vault.passphrases import Remembered
+from coffer.vault.settling import Settled, Settling
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
 
@@ -25,26 +32,47 @@ class Change:
     """What a change did.
 
     Attributes:
-        number: Number of the new configuration.
+        number: Number of the configuration that stands now.
         rewrapped: Keys that were wrapped anew.
-        left: Old key objects that a store would not delete.
+        left: Old key objects that a store would not delete: whoever could open them still can.
+        problems: Key objects that were left as they are, and why.
     """
 
     number: int
     rewrapped: int = 0
     left: int = 0
+    problems: tuple[str, ...] = ()
 
 
 class VaultAdministration:
-    """Changes a vault's configuration; every store must answer."""
+    """Changes a vault's configuration; every store must answer.
 
-    def __init__(self, stores: Sequence[Store], identity: Identity) -> None:
+    Args:
+        stores: The vault's stores.
+        who: A recipient: recipients hold the root key.
+        root: Fingerprint of the root key to believe, where no file pins it.
+        believe: Beginning of the SHA-256 of the configuration to believe, where two bear the highest number.
+
+    Raises:
+        WrongKey: Whoever asks is no recipient.
+        IntegrityError: The vault is not the pinned one, or was set back.
+    """
+
+    def __init__(
+        self,
+        stores: Sequence[Store],
+        who: Opener | Passphrase,
+        *,
+        root: str | None = None,
+        believe: str | None = None,
+    ) -> None:
         self._stores = StoreSet(stores)
-        self._identity = identity
-        access = VaultReader.open(stores, identity).access()
-        self._catalogue = access.catalogue
-        self.configuration = access.configuration
-        self._root_secret = self._unwrap(key_objects.ROOT, self.configuration.vault)
+        pins = {} if isinstance(who, Passphrase) else who.pins
+        self.configuration, _ = configurations.find_pinned(self._stores, pins, root, chosen=believe)
+        self._opener = passphrases.settle_opener(self._stores, self.configuration, who)
+        heads = KnownHeads(self._opener.path, self.configuration.vault.hex())
+        configurations.check_number(self._stores, self.configuration, heads.configuration)
+        self._root_secret = self._unwrap_root()
 
     def add_recipient(self, recipient: Recipient) -> Change:
         """Let someone open all points, old and new.
@@ -52,27 +80,48 @@ class VaultAdministration:
         Raises:
             UsageError: They can already.
         """
-        new = RecipientRecord(recipient.name, recipient.public)
+        new = RecipientRecord(recipient.name, recipient.public, recipient.kind)
         if any(each.fingerprint == new.fingerprint for each in self.configuration.recipients):
-            raise UsageError("That recipient is one already", detail=recipient.fingerprint)
-        change = self._rewrap([*self.configuration.recipients, new])
+            return self._complete(UsageError("That recipient is one already", detail=recipient.fingerprint))
+        self._check_recipient_name(new.name)
         recipient.pin(self.configuration.vault.hex(), self.configuration.fingerprint)
-        return change
+        self._publish(recipients=[*self.configuration.recipients, new])
+        return self.settle()
 
-    def remove_recipient(self, fingerprint: str) -> Change:
-        """Wrap all keys without someone; what they copied before stays theirs.
+    def add_passphrase(self, remembered: Remembered) -> Change:
+        """Let whoever knows a passphrase open all points, old and new.
 
         Raises:
-            NotThere: No recipient has that name or fingerprint.
-            RefusedByPolicy: It is the last one, or the one who asks.
+            UsageError: The passphrase is too short, or the name is taken.
         """
-        going = [each for each in self.configuration.recipients if fingerprint in (each.name, each.fingerprint.hex())]
+        self._check_recipient_name(remembered.name)
+        self._check_stores()
+        new, named = passphrases.keep(self.configuration.vault, remembered, self._root_secret)
+        self._put(named)
+        self._publish(recipients=[*self.configuration.recipients, new])
+        return self.settle()
+
+    def remove_recipient(self, who: str) -> Change:
+        """Wrap all keys without someone, and take a new index key into use that they never knew.
+
+        What they copied before stays theirs. Nothing that is written from now on opens with their key.
+
+        Args:
+            who: Name or fingerprint.
+
+        Raises:
+            NotThere: No recipient has that name or fingerprint, or several have.
+            RefusedByPolicy: It is the one who asks.
+        """
+        going = [each for each in self.configuration.recipients if who in (each.name, each.fingerprint.hex())]
         if len(going) != 1:
-            raise NotThere("There is no one such recipient", detail=f"{len(going)} are called {fingerprint}")
+            absent = NotThere("There is no one such recipient", detail=f"{len(going)} are called {who}")
+            return self._complete(absent, was=who)
+        if going[0].fingerprint.hex() == self._opener.fingerprint:
+            raise RefusedByPolicy("Nobody removes themselves", resolution="Let another recipient do it")
         staying = [each for each in self.configuration.recipients if each.fingerprint != going[0].fingerprint]
-        if going[0].fingerprint.hex() == self._identity.recipient.fingerprint:
-            raise RefusedByPolicy("Nobody removes themselves", resolution="Let another identity do it")
-        return self._rewrap(staying)
+        self._publish(recipients=staying, new_index_key=True)
+        return self.settle()
 
     def add_writer(self, name: str, path: Path) -> WriterCredentials:
         """Make another writer's credentials and admit it.
@@ -82,110 +131,136 @@ class VaultAdministration:
         """
         if any(each.name == name and not each.revoked_ns for each in self.configuration.writers):
             raise UsageError("A writer of that name exists", detail=name)
-        vault = self.configuration.vault
-        credentials = WriterCredentials(
-            vault.hex(),
-            self.configuration.fingerprint,
-            self.configuration.number + 1,
-            name,
-            secrets.token_bytes(32),
-            self._unwrap(key_objects.INDEX, vault),
-        ).save(path)
-        self._publish(writers=[*self.configuration.writers, WriterRecord(name, credentials.public)])
+        self._check_stores()
+        vault, number = self.configuration.vault.hex(), self.configuration.number + 1
+        credentials = WriterCredentials.generate(vault, self.configuration.fingerprint, number, name).save(path)
+        new = WriterRecord(name, credentials.public, credentials.recipient)
+        self._publish(writers=[*self.configuration.writers, new])
+        self.settle()
         return credentials
 
     def revoke_writer(self, name: str) -> Change:
-        """Believe a writer no longer: what it has committed until now stays genuine, by name.
+        """Believe a writer no longer, and take a new index key into use that it never knew.
+
+        What it has committed until now stays genuine, by name.
 
         Raises:
             NotThere: No active writer is called so.
         """
         mine = next((each for each in self.configuration.writers if each.name == name and not each.revoked_ns), None)
         if mine is None:
-            raise NotThere("There is no active writer of that name", detail=name)
+            absent = NotThere("There is no active writer of that name", detail=name)
+            was = any(each.name == name for each in self.configuration.writers)
+            return self._complete(absent) if was else self._refuse(absent)
         kept = [bytes.fromhex(each[-64:]) for each in self._signed_by(mine)]
         revoked = msgspec.structs.replace(mine, revoked_ns=time.time_ns(), kept=kept)
         writers = [revoked if each is mine else each for each in self.configuration.writers]
-        return Change(self._publish(writers=writers))
+        self._publish(writers=writers, new_index_key=True)
+        return self.settle()
+
+    def set_retention(self, policy: msgspec.Struct) -> Change:
+        """Say how long points are kept, at least: no pruner can keep less."""
+        retention = msgspec.to_builtins(policy)
+        if retention != self.configuration.retention:
+            self._publish(retention=retention)
+        return Change(self.configuration.number)
 
     def make_pruner(self, path: Path, credentials_file: Path | None) -> None:
         """Write a pruner's file."""
         pruner = PrunerCredentials(self.configuration.vault.hex(), self.configuration.fingerprint, credentials_file)
         pruner.save(path)
 
+    def settle(self) -> Change:
+        """Complete what a change that was cut short has left, and do nothing where nothing is left.
+
+        Raises:
+            Unreachable: A store does not answer.
+        """
+        return self._change(self._settle())
+
+    def settle_two(self) -> Change:
+        """Publish what is believed under the next number, so that two configurations of one number are history."""
+        self._publish()
+        return self.settle()
+
+    def _settle(self) -> Settled:
+        return Settling(self._stores, self.configuration, self._opener, self._root_secret).run()
+
+    def _change(self, settled: Settled) -> Change:
+        return Change(self.configuration.number, settled.rewrapped, settled.left, tuple(settled.problems))
+
+    def _complete(self, error: CofferError, *, was: str | None = None) -> Change:
+        """Take a request for what stands already as a wish to complete it; refuse it if nothing was left to do."""
+        if was is not None:
+            before = configurations.history(self._stores, self.configuration)
+            known = [each for old in before for each in old.recipients if was in (each.name, each.fingerprint.hex())]
+            if not known:
+                return self._refuse(error)
+        settled = self._settle()
+        return self._change(settled) if settled.changed else self._refuse(error)
+
+    def _refuse(self, error: CofferError) -> Change:
+        raise error
+
+    def _check_recipient_name(self, name: str) -> None:
+        if any(each.name == name for each in self.configuration.recipients):
+            raise UsageError("A recipient of that name exists", detail=name, resolution="Choose another: --name")
+
+    def _check_stores(self) -> None:
+        """Make sure that every store answers before anything is made that would be left over."""
+        self._stores.where(f"{names.CONFIGURATION}/", every_store=True)
+
     def _signed_by(self, writer: WriterRecord) -> list[str]:
         """Return manifests and lists of a writer, all of them checked."""
+        keys = open_index_keys(self._stores, self.configuration, self._opener)
         signed = []
-        for known in self._catalogue.all():
+        for known in Catalogue(self._stores, self.configuration, keys).all():
             data = self._stores.read(known.point.object_name)
             if data[8:24].hex() == writer.id:
                 signed += [known.point.object_name, known.manifest.listing]
         return signed
 
-    def _rewrap(self, recipients: list[RecipientRecord]) -> Change:
-        """Wrap every key to the new recipients, then say who they are, then remove the old wraps.
-
-        A writer may put its run's key after the keys were listed: they are looked at once more after the change is
-        published. A writer that puts one still later sees the change before it commits; see `RunOutput`.
-        """
-        old = self._stores.where(f"{names.KEYS}/", every_store=True)
-        mine, keys = self._wrap_all(old, recipients)
-        number = self._publish(recipients=recipients)
-        now = self._stores.where(f"{names.KEYS}/", every_store=True)
-        late = {name: stores for name, stores in now.items() if name not in old and name not in mine}
-        _, more = self._wrap_all(late, recipients)
-        left = sum(self._forget(name, stores) for name, stores in (*old.items(), *late.items()))
-        return Change(number, len(keys | more), left)
-
-    def _wrap_all(self, found: Iterable[str], recipients: list[RecipientRecord]) -> tuple[set[str], set[str]]:
-        """Wrap the keys that objects hold anew; return the names of the new objects, and whose keys they are."""
-        keys = {name.split("/")[1] for name in found}
-        made = set()
-        for place in sorted(keys):
-            purpose, _, key_id = place.partition("-")
-            key = self._unwrap(purpose, bytes.fromhex(key_id))
-            vault = self.configuration.vault
-            named = key_objects.wrap(vault, purpose, bytes.fromhex(key_id), key, recipients, self._root_secret)
-            self._put(named)
-            made.add(named[0])
-        return made, keys
-
-    def _forget(self, name: str, stores: Sequence[Store]) -> int:
-        left = 0
-        for store in stores:
-            try:
-                store.delete(name)
-            except (NotAllowed, RefusedByPolicy):
-                left += 1
-        return left
-
     def _publish(
-        self, *, recipients: list[RecipientRecord] | None = None, writers: list[WriterRecord] | None = None
-    ) -> int:
+        self,
+        *,
+        recipients: list[RecipientRecord] | None = None,
+        writers: list[WriterRecord] | None = None,
+        retention: dict[str, Any] | None = None,
+        new_index_key: bool = False,
+    ) -> None:
+        self._check_stores()
         before = self.configuration
         new: Configuration = msgspec.structs.replace(
             before,
             number=before.number + 1,
-            previous=self._digest(before),
+            previous=configurations.digest(self._stores, before),
             created_ns=time.time_ns(),
-            recipients=recipients or before.recipients,
-            writers=writers or before.writers,
+            recipients=before.recipients if recipients is None else recipients,
+            writers=before.writers if writers is None else writers,
+            retention=before.retention if retention is None else retention,
         )
+        if new_index_key:
+            new = self._with_new_index_key(new)
+        if configurations.reload(self._stores, before).number != before.number:
+            raise RefusedByPolicy("Someone else changed the vault in the meantime", resolution="Look, and try again")
         self._put(configurations.publish(new, self._root_secret))
         self.configuration = new
-        return new.number
 
-    def _digest(self, configuration: Configuration) -> bytes:
-        found = self._stores.names(f"{names.CONFIGURATION}/{configuration.number:08d}/")
-        return bytes.fromhex(found[0][-64:])
+    def _with_new_index_key(self, new: Configuration) -> Configuration:
+        """Put a new index key, which counts from the moment when the configuration names it."""
+        key = secrets.token_bytes(sealing.KEY_SIZE)
+        new = msgspec.structs.replace(new, index_keys=[*new.index_keys, key_objects.commitment(key)])
+        key_id = key_objects.key_id(key)
+        self._put(key_objects.wrap(new.vault, key_objects.INDEX, key_id, key, new.name_readers, self._root_secret))
+        return new
 
     def _put(self, named: tuple[str, bytes]) -> None:
         for store in self._stores.stores:
             store.put(*named)
 
-    def _unwrap(self, purpose: str, key_id: bytes) -> bytes:
-        try:
-            return key_objects.unwrap(self._stores, self.configuration, purpose, key_id, self._identity)
-        except CofferError as error:
-            error.resolution = error.resolution or "Only a recipient may change the vault"
-            raise
+    def _unwrap_root(self) -> bytes:
+        vault = self.configuration.vault
+        secret = key_objects.unwrap(self._stores, self.configuration, key_objects.ROOT, vault, self._opener)
+        if signing.public_key(secret) != self.configuration.root:
+            raise IntegrityError("The root key kept in the vault is not its root", detail=vault.hex())
+        return secret

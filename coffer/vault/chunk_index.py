@@ -78,7 +78,7 @@ def seal(keys: IndexKeys, locations: Iterable[tuple[bytes, Location]]) -> tuple[
     body = frames.compress(frames.encode(_Segment(keys.vault, records, np.array(rows, ROW).tobytes())))
     object_id = names.new_id()
     bound_to = frames.context(ObjectKind.INDEX, keys.vault, object_id)
-    data = frames.header(ObjectKind.INDEX) + frames.seal(keys.records, bound_to, body)
+    data = frames.header(ObjectKind.INDEX) + keys.tag + frames.seal(keys.records, bound_to, body)
     return names.name_of(names.INDEX, object_id, data), data
 
 
@@ -91,7 +91,8 @@ def open_segment(keys: IndexKeys, name: str, data: bytes) -> Iterator[tuple[byte
     object_id = names.check(name, data).id
     frames.check_header(ObjectKind.INDEX, data, name)
     bound_to = frames.context(ObjectKind.INDEX, keys.vault, object_id)
-    body = frames.open_sealed(keys.records, bound_to, data[frames.HEADER_SIZE :], name)
+    mine, sealed = keys.of(data[frames.HEADER_SIZE :], name)
+    body = frames.open_sealed(mine.records, bound_to, sealed, name)
     segment = frames.decode(frames.decompress(body, name), _Segment, name)
     if segment.vault != keys.vault or len(segment.rows) % ROW.itemsize:
         raise IntegrityError("An index holds something else", detail=name)

@@ -8,16 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coffer.errors import UsageError
-from coffer.keys import Recipient, WriterCredentials, signing
+from coffer.keys import Recipient, WriterCredentials, sealing, signing
 from coffer.vault import configuration as configurations
-from coffer.vault import key_objects, names
+from coffer.vault import key_objects, names, passphrases
 from coffer.vault.configuration import Configuration, RecipientRecord, WriterRecord
+from coffer.vault.passphrases import Remembered
 from coffer.vault.stores.file import FileStore
 from coffer.vault.stores.protocol import Store
 
 
 def create_vault(
-    stores: Sequence[Store], recipients: Sequence[Recipient], writer_path: Path, *, writer_name: str = "writer"
+    stores: Sequence[Store],
+    recipients: Sequence[Recipient],
+    writer_path: Path,
+    *,
+    writer_name: str = "writer",
+    remembered: Sequence[Remembered] = (),
 ) -> WriterCredentials:
     """Make a vault in empty stores, and its first writer's credentials.
 
@@ -26,39 +32,39 @@ def create_vault(
 
     Args:
         stores: Where it shall be; a file store's folder is made.
-        recipients: Who can open its points; at least one.
+        recipients: Who can open its points; at least one, or a passphrase.
         writer_path: Where the writer's file goes (0600).
         writer_name: What people call the writer.
+        remembered: Passphrases that can open its points.
 
     Raises:
         UsageError: There is a vault already, or no recipient, or the writer's file exists.
         Unreachable: A store does not answer; none was touched then.
     """
-    if not stores or not recipients:
+    if not stores or not (recipients or remembered):
         raise UsageError("A vault needs at least one store and one recipient")
     if writer_path.exists():
         raise UsageError(f"{writer_path} exists already", resolution="Keys are never overwritten; choose another name")
     _check_empty(stores)
-    vault, root_secret, index_key = names.new_id(), secrets.token_bytes(32), secrets.token_bytes(32)
-    credentials = WriterCredentials(
-        vault.hex(),
-        signing.fingerprint(signing.public_key(root_secret)),
-        1,
-        writer_name,
-        secrets.token_bytes(32),
-        index_key,
-    )
+    vault, root_secret, index_key = names.new_id(), signing.generate_secret(), secrets.token_bytes(sealing.KEY_SIZE)
+    root = signing.public_key(root_secret)
+    credentials = WriterCredentials.generate(vault.hex(), signing.fingerprint(root), 1, writer_name)
+    kept = [passphrases.keep(vault, each, root_secret) for each in remembered]
     configuration = Configuration(
         vault=vault,
         number=1,
-        root=signing.public_key(root_secret),
+        root=root,
         previous=b"",
         created_ns=time.time_ns(),
-        recipients=[RecipientRecord(each.name, each.public) for each in recipients],
-        writers=[WriterRecord(writer_name, credentials.public)],
+        recipients=[
+            *(RecipientRecord(each.name, each.public, each.kind) for each in recipients),
+            *(who for who, _ in kept),
+        ],
+        writers=[WriterRecord(writer_name, credentials.public, credentials.recipient)],
+        index_keys=[key_objects.commitment(index_key)],
     )
     saved = credentials.save(writer_path)
-    _write(stores, configuration, root_secret, index_key)
+    _write(stores, configuration, root_secret, index_key, [named for _, named in kept])
     for recipient in recipients:
         recipient.pin(saved.vault, saved.root)
     return saved
@@ -72,13 +78,17 @@ def _check_empty(stores: Sequence[Store]) -> None:
             raise UsageError("There is a vault already", detail=store.url)
 
 
-def _write(stores: Sequence[Store], configuration: Configuration, root_secret: bytes, index_key: bytes) -> None:
+def _write(
+    stores: Sequence[Store],
+    configuration: Configuration,
+    root_secret: bytes,
+    index_key: bytes,
+    extra: Sequence[tuple[str, bytes]],
+) -> None:
     """Write the keys first and the configuration last: it makes the vault exist."""
-    vault = configuration.vault
-    objects = [
-        key_objects.wrap(vault, purpose, vault, key, configuration.recipients, root_secret)
-        for purpose, key in ((key_objects.ROOT, root_secret), (key_objects.INDEX, index_key))
-    ]
-    for name, data in (*objects, configurations.publish(configuration, root_secret)):
+    vault, index_id = configuration.vault, key_objects.key_id(index_key)
+    root = key_objects.wrap(vault, key_objects.ROOT, vault, root_secret, configuration.recipients, root_secret)
+    index = key_objects.wrap(vault, key_objects.INDEX, index_id, index_key, configuration.name_readers, root_secret)
+    for name, data in (root, index, *extra, configurations.publish(configuration, root_secret)):
         for store in stores:
             store.put(name, data)

@@ -141,7 +141,7 @@ def folder(prefix: str, service: str, name: str) -> str:
 def seal_manifest(keys: IndexKeys, signing_key: bytes, manifest: Manifest) -> tuple[str, bytes]:
     """Return name and bytes of a manifest: sealed with the index key, signed by the writer."""
     bound_to = frames.context(ObjectKind.MANIFEST, keys.vault, manifest.id)
-    sealed = frames.seal(keys.records, bound_to, frames.compress(frames.encode(manifest)))
+    sealed = keys.tag + frames.seal(keys.records, bound_to, frames.compress(frames.encode(manifest)))
     data = frames.sign(ObjectKind.MANIFEST, keys.vault, manifest.id, signing_key, sealed)
     return names.name_of(folder(names.POINTS, manifest.service, manifest.name), manifest.id, data), data
 
@@ -153,9 +153,9 @@ def open_manifest(keys: IndexKeys, configuration: Configuration, name: str, data
         IntegrityError: It was forged, altered, or moved.
     """
     object_name = names.check(name, data)
-    body = _signed_by_writer(ObjectKind.MANIFEST, configuration, name, data)
+    mine, body = keys.of(_signed_by_writer(ObjectKind.MANIFEST, configuration, name, data), name)
     bound_to = frames.context(ObjectKind.MANIFEST, keys.vault, object_name.id)
-    plain = frames.decompress(frames.open_sealed(keys.records, bound_to, body, name), name)
+    plain = frames.decompress(frames.open_sealed(mine.records, bound_to, body, name), name)
     manifest = frames.decode(plain, Manifest, name)
     place = folder(names.POINTS, manifest.service, manifest.name)
     if manifest.vault != keys.vault or manifest.id != object_name.id or place != object_name.prefix:

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coffer.errors import IntegrityError, NotThere
-from coffer.keys import Identity
+from coffer.keys.opener import Opener
+from coffer.keys.passphrase import Passphrase
 from coffer.vault import configuration as configurations
-from coffer.vault import extents, key_objects, restoring, tree_reading, wal
+from coffer.vault import extents, key_objects, passphrases, restoring, tree_reading, wal
 from coffer.vault.capture import EntryType, Fact, StoredEntry
 from coffer.vault.catalogue import Catalogue, Known
 from coffer.vault.chunk_reader import ChunkReader
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.configuration import Configuration
-from coffer.vault.index_keys import IndexKeys
+from coffer.vault.index_keys import IndexKeys, open_index_keys
 from coffer.vault.known_heads import KnownHeads
 from coffer.vault.packs import RunKey
 from coffer.vault.points import Manifest, Point, SourceRecord
@@ -49,42 +50,40 @@ class VaultReader:
     """
 
     def __init__(
-        self, stores: StoreSet, identity: Identity, configuration: Configuration, heads: KnownHeads, pinned: bool
+        self, stores: StoreSet, opener: Opener, configuration: Configuration, heads: KnownHeads, pinned: bool
     ) -> None:
         self.root_is_pinned = pinned
         self._stores = stores
-        self._identity = identity
+        self._opener = opener
         self._configuration = configuration
         self._heads = heads
-        index_key = key_objects.unwrap(stores, configuration, key_objects.INDEX, configuration.vault, identity)
-        self._keys = IndexKeys.derive(configuration.vault, index_key)
+        self._keys = open_index_keys(stores, configuration, opener)
         self._catalogue = Catalogue(stores, configuration, self._keys)
         self._run_keys: dict[bytes, RunKey] = {}
 
     @classmethod
-    def open(cls, stores: Sequence[Store], identity: Identity, *, root: str | None = None) -> VaultReader:
+    def open(cls, stores: Sequence[Store], who: Opener | Passphrase, *, root: str | None = None) -> VaultReader:
         """Open a vault for reading.
 
         Args:
             stores: Its stores, in order of preference.
-            identity: Who reads.
+            who: Who reads: an identity, a passphrase, a KMS key.
             root: Fingerprint of the root key to believe, as the recovery kit has it; else the one pinned in FILE.pub.
 
         Raises:
             NoVault: There is none.
-            WrongKey: The identity is no recipient.
+            WrongKey: Whoever reads is no recipient.
             IntegrityError: It is not the pinned one, or was set back.
             Unreachable: No store answers.
         """
         together = StoreSet(stores)
-        configuration = configurations.load(together, root=root)
-        vault = configuration.vault.hex()
-        pinned = root or identity.recipient.vaults.get(vault)
-        if identity.recipient.vaults and pinned is None:
-            raise IntegrityError("The vault is not one that was pinned", detail=vault)
-        heads = KnownHeads(identity.path, vault)
-        configuration = configurations.load(together, root=pinned, least=heads.configuration, vault=vault)
-        return cls(together, identity, configuration, heads, pinned is not None)
+        configuration, pinned = configurations.find_pinned(
+            together, {} if isinstance(who, Passphrase) else who.pins, root
+        )
+        opener = passphrases.settle_opener(together, configuration, who)
+        heads = KnownHeads(opener.path, configuration.vault.hex())
+        configurations.check_number(together, configuration, heads.configuration)
+        return cls(together, opener, configuration, heads, pinned)
 
     @property
     def vault(self) -> str:
@@ -258,6 +257,6 @@ class VaultReader:
 
     def _unwrap(self, purpose: str, run: bytes) -> RunKey:
         if run not in self._run_keys:
-            key = key_objects.unwrap(self._stores, self._configuration, purpose, run, self._identity)
+            key = key_objects.unwrap(self._stores, self._configuration, purpose, run, self._opener)
             self._run_keys[run] = RunKey(self._configuration.vault, run, key)
         return self._run_keys[run]

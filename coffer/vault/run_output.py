@@ -100,7 +100,7 @@ class RunOutput:
         the key was put. So one of the two sees the other.
 
         Raises:
-            RefusedByPolicy: This writer was revoked meanwhile.
+            RefusedByPolicy: This writer was revoked meanwhile, or someone else who knew the index key was removed.
         """
         access = self._access
         now = configurations.load(
@@ -111,6 +111,12 @@ class RunOutput:
         record = now.writer(access.credentials.id)
         if record is None or record.revoked_ns:
             raise RefusedByPolicy("This writer may not write into the vault any more", detail=access.credentials.name)
+        if now.index_keys != access.configuration.index_keys:
+            raise RefusedByPolicy(
+                "A recipient or writer was removed while the point was taken",
+                detail="what it holds is sealed with keys that they know",
+                resolution="Take it again",
+            )
         self.run = self.run.wrapped_to(now)
         self._fan.put(self.run.name, self.run.data)
         self._fan.flush()

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from coffer.keys import WriterCredentials, sealing
-from coffer.vault import key_objects, names
+from coffer.vault import key_objects
 from coffer.vault.configuration import Configuration
 from coffer.vault.packs import RunKey
 
@@ -37,7 +37,8 @@ class Run:
     @classmethod
     def begin(cls, configuration: Configuration, credentials: WriterCredentials, purpose: str = key_objects.RUN) -> Run:
         """Make a run key and wrap it to every recipient of the vault."""
-        run = RunKey(configuration.vault, names.new_id(), secrets.token_bytes(sealing.KEY_SIZE))
+        key = secrets.token_bytes(sealing.KEY_SIZE)
+        run = RunKey(configuration.vault, key_objects.key_id(key), key)
         return cls._wrapped(run, configuration, credentials.signing_key, purpose)
 
     def wrapped_to(self, configuration: Configuration, purpose: str = key_objects.RUN) -> Run:

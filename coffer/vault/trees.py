@@ -101,7 +101,7 @@ def seal(keys: IndexKeys, entries: Sequence[TreeEntry], numbers: ChunkNumbers) -
     packed = frames.compress(plain)
     nonce = blake3(packed, key=keys.tree_nonces).digest()[: sealing.NONCE_SIZE]
     bound_to = frames.context(ObjectKind.TREE, keys.vault, tree_id)
-    data = frames.header(ObjectKind.TREE) + frames.seal(_key(keys, tree_id), bound_to, packed, nonce)
+    data = frames.header(ObjectKind.TREE) + keys.tag + frames.seal(_key(keys, tree_id), bound_to, packed, nonce)
     return tree_id, names.name_of(names.spread(names.TREES, tree_id), tree_id, data), data
 
 
@@ -114,7 +114,8 @@ def open_subtree(keys: IndexKeys, name: str, data: bytes, numbers: ChunkNumbers)
     tree_id = names.check(name, data).id
     frames.check_header(ObjectKind.TREE, data, name)
     bound_to = frames.context(ObjectKind.TREE, keys.vault, tree_id)
-    packed = frames.open_sealed(_key(keys, tree_id), bound_to, data[frames.HEADER_SIZE :], name)
+    mine, body = keys.of(data[frames.HEADER_SIZE :], name)
+    packed = frames.open_sealed(_key(mine, tree_id), bound_to, body, name)
     tree = frames.decode(frames.decompress(packed, name), _Subtree, name)
     if tree.vault != keys.vault or len(tree.counts) != len(tree.entries) or len(tree.extents) % extents.DTYPE.itemsize:
         raise IntegrityError("A subtree holds something else", detail=name)

@@ -196,7 +196,8 @@ def _seal(
         written_ns=time.time_ns(),
         facts=facts,
     )
-    body = frames.seal(keys.wal, frames.context(ObjectKind.WAL, keys.vault, object_id), frames.encode(header))
+    bound_to = frames.context(ObjectKind.WAL, keys.vault, object_id)
+    body = keys.tag + frames.seal(keys.wal, bound_to, frames.encode(header))
     signed = frames.sign(ObjectKind.WAL, keys.vault, object_id, run.signing_key, len(body).to_bytes(4, "big") + body)
     whole = signed + sealed
     return names.name_of(_place(cluster, segment), object_id, whole), whole
@@ -215,7 +216,8 @@ def _signed_part(data: bytes, name: str, configuration: Configuration) -> bytes:
 def _open_header(data: bytes, name: str, keys: IndexKeys, configuration: Configuration) -> tuple[_Header, bytes]:
     body = _signed_part(data, name, configuration)
     object_name = names.ObjectName.parse(name)
-    plain = frames.open_sealed(keys.wal, frames.context(ObjectKind.WAL, keys.vault, object_name.id), body, name)
+    mine, sealed = keys.of(body, name)
+    plain = frames.open_sealed(mine.wal, frames.context(ObjectKind.WAL, keys.vault, object_name.id), sealed, name)
     header = frames.decode(plain, _Header, name)
     writer = configuration.writer(frames.signer_of(data))
     if writer is not None and writer.revoked_ns and header.written_ns >= writer.revoked_ns:

@@ -12,7 +12,7 @@ from coffer.vault import key_objects, names, wal
 from coffer.vault.capture import Fact, Kind
 from coffer.vault.catalogue import Catalogue, Known
 from coffer.vault.configuration import Configuration
-from coffer.vault.index_keys import IndexKeys
+from coffer.vault.index_keys import open_index_keys
 from coffer.vault.known_heads import KnownHeads
 from coffer.vault.point_builder import PointBuilder, PointRequest, WriterAccess
 from coffer.vault.points import Point
@@ -38,11 +38,8 @@ class VaultWriter:
     ) -> None:
         self._stores = stores
         self._credentials = credentials
-        self._configuration = configuration
         self._heads = heads
-        self._keys = IndexKeys.derive(configuration.vault, credentials.index_key)
-        self._catalogue = Catalogue(stores, configuration, self._keys)
-        self._wal_run: Run | None = None
+        self._follow(configuration)
 
     @classmethod
     def open(cls, stores: Sequence[Store], credentials: WriterCredentials) -> VaultWriter:
@@ -62,9 +59,6 @@ class VaultWriter:
             least=max(credentials.configuration, heads.configuration),
             vault=credentials.vault,
         )
-        record = configuration.writer(credentials.id)
-        if record is None or record.revoked_ns:
-            raise RefusedByPolicy("This writer may not write into the vault", detail=credentials.name)
         return cls(together, credentials, configuration, heads)
 
     @property
@@ -114,6 +108,7 @@ class VaultWriter:
             NotThere: There is no such parent.
         """
         names.check_word(service, "service")
+        self._refresh()
         known = self._known(service)
         newest = known[-1] if known else None
         if newest and (newest.point.started - started).total_seconds() > _SKEW_SECONDS:
@@ -134,7 +129,9 @@ class VaultWriter:
         Raises:
             IntegrityError: Other bytes are there under that name.
             NotInEveryStore: Some stores have it; the same call again completes the others.
+            RefusedByPolicy: This writer was revoked.
         """
+        self._refresh()
         if self._wal_run is None:
             self._wal_run = Run.begin(self._configuration, self._credentials, key_objects.WAL)
         wal.put(self._stores, self._keys, self._configuration, self._wal_run, cluster, segment, data, facts or {})
@@ -162,6 +159,21 @@ class VaultWriter:
             NotThere: No store has it.
         """
         return wal.facts(self._stores, self._keys, self._configuration, cluster, segment)
+
+    def _refresh(self) -> None:
+        """Take in a change of recipients, writers or keys: a writer may live for weeks, and must not wrap to the past."""
+        now = configurations.reload(self._stores, self._configuration)
+        if now is not self._configuration:
+            self._follow(now)
+
+    def _follow(self, configuration: Configuration) -> None:
+        record = configuration.writer(self._credentials.id)
+        if record is None or record.revoked_ns:
+            raise RefusedByPolicy("This writer may not write into the vault", detail=self._credentials.name)
+        self._configuration = configuration
+        self._keys = open_index_keys(self._stores, configuration, self._credentials)
+        self._catalogue = Catalogue(self._stores, configuration, self._keys)
+        self._wal_run: Run | None = None
 
     def _known(self, service: str | None = None) -> list[Known]:
         self._heads.reload()

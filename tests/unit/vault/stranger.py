@@ -58,9 +58,10 @@ class Stranger:
         self.recipient = hashlib.sha256(public).digest()[:16]
         self.configuration = self._configuration(root)
         self.vault: bytes = self.configuration["vault"]
-        index_key = self._key("index", self.vault)
-        purposes = ("chunk-ids", "records", "trees", "tree-ids", "tree-nonces", "wal")
-        self.keys = {purpose: derive(index_key, purpose, self.vault) for purpose in purposes}
+        index_keys = [self._key("index", committed[:16]) for committed in self.configuration["index_keys"]]
+        purposes = ("records", "trees", "tree-ids", "tree-nonces", "wal")
+        self.keys = [{purpose: derive(key, purpose, self.vault) for purpose in purposes} for key in index_keys]
+        self.chunk_ids = derive(index_keys[0], "chunk-ids", self.vault)
 
     def points(self) -> list[dict[str, Any]]:
         return sorted((self._manifest(name) for name in self._names("points")), key=lambda point: point["counter"])
@@ -81,7 +82,7 @@ class Stranger:
         length = int.from_bytes(data[88:92], "big")
         bound = self._context(8, object_id)
         self._check_signature(data[: 92 + length], bound)
-        record = msgspec.msgpack.decode(sealed_record(self.keys["wal"], bound, data[92 : 92 + length]))
+        record = msgspec.msgpack.decode(self._record("wal", bound, data[92 : 92 + length]))
         sealed = data[92 + length :]
         assert hashlib.sha256(sealed).digest() == record["content_sha256"]
         key = self._content_key("wal", record["run"], object_id, record["wrapped_key"])
@@ -130,6 +131,7 @@ class Stranger:
         wrapping = derive(xwing(self.seed, wrap["ciphertext"]), "wrap", bound + self.recipient)
         key = AESGCM(wrapping).decrypt(bytes(12), wrap["sealed"], bound)
         assert derive(key, "commitment") == record["commitment"]
+        assert key_id in (record["commitment"][:16], self.vault)
         return key
 
     def _content_key(self, purpose: str, run: bytes, object_id: bytes, wrapped: bytes) -> bytes:
@@ -140,16 +142,22 @@ class Stranger:
         bound = self._context(7, object_id)
         self._check_signature(data, bound)
         record: dict[str, Any] = msgspec.msgpack.decode(
-            decompressed(sealed_record(self.keys["records"], bound, data[88:]))
+            decompressed(self._record("records", bound, data[88:]))
         )
         assert name.startswith(f"points/{record['service']}/{record['name']}/")
         return record
+
+    def _numbered(self, data: bytes) -> dict[str, bytes]:
+        return self.keys[int.from_bytes(data[:4], "big") - 1]
+
+    def _record(self, purpose: str, context: bytes, data: bytes) -> bytes:
+        return sealed_record(self._numbered(data)[purpose], context, data[4:])
 
     def _index(self, point: dict[str, Any]) -> dict[bytes, tuple[Any, ...]]:
         found = {}
         for name in point["index"]:
             data, object_id = self._object(name, 5)
-            plain = sealed_record(self.keys["records"], self._context(5, object_id), data[8:])
+            plain = self._record("records", self._context(5, object_id), data[8:])
             record = msgspec.msgpack.decode(decompressed(plain))
             for chunk, pack, *place in struct.iter_unpack("<32sIIIIIB", record["rows"]):
                 found[chunk] = (record["packs"][pack], *place)
@@ -157,10 +165,11 @@ class Stranger:
 
     def _subtree(self, name: str) -> Iterator[tuple[list[Any], list[tuple[bytes, int, int]]]]:
         data, tree_id = self._object(name, 4)
-        packed = sealed_record(derive(self.keys["trees"], "tree", tree_id), self._context(4, tree_id), data[8:])
+        keys = self._numbered(data[8:])
+        packed = sealed_record(derive(keys["trees"], "tree", tree_id), self._context(4, tree_id), data[12:])
         plain = decompressed(packed)
-        assert blake3(plain, key=self.keys["tree-ids"]).digest()[:16] == tree_id
-        assert blake3(packed, key=self.keys["tree-nonces"]).digest()[:12] == data[8:20]
+        assert blake3(plain, key=keys["tree-ids"]).digest()[:16] == tree_id
+        assert blake3(packed, key=keys["tree-nonces"]).digest()[:12] == data[12:24]
         record = msgspec.msgpack.decode(plain)
         extents = struct.iter_unpack("<III", record["extents"])
         for entry, count in zip(record["entries"], record["counts"], strict=True):
@@ -181,7 +190,7 @@ class Stranger:
         plain = AESGCM(key).decrypt(position.to_bytes(12, "big"), data[start : start + sealed], bound)
         content = plain if encoding == 0 else decompressed(plain)
         assert len(content) == size
-        assert blake3(content, key=self.keys["chunk-ids"]).digest() == chunk
+        assert blake3(content, key=self.chunk_ids).digest() == chunk
         return content[offset : offset + length]
 
 

@@ -11,6 +11,7 @@ from coffer.keys import Recipient, WriterCredentials, generate_identity
 from coffer.vault.administration import VaultAdministration
 from coffer.vault.capture import Kind
 from coffer.vault.reader import VaultReader
+from coffer.vault.run_output import RunOutput
 from coffer.vault.verification import verify_at_rest
 from coffer.vault.writer import VaultWriter
 from tests.unit.vault.making import CLUSTER, SEGMENT, Tree, World
@@ -82,9 +83,24 @@ def test_a_revoked_writer_writes_no_more_and_its_points_stay(world: World) -> No
     assert len(world.reader().points()) == 1
 
 
-def test_what_a_revoked_writer_commits_afterwards_is_not_believed(world: World) -> None:
+def test_a_writer_that_was_revoked_in_the_middle_of_a_run_commits_nothing(world: World) -> None:
+    late = world.writer()
+    with late.begin_point(service="app", kind=Kind.FULL, started=datetime.now(UTC)) as builder:
+        builder.capture(Tree({b"late": b"1"}))
+        VaultAdministration(world.stores, world.identity).revoke_writer("writer")
+        with pytest.raises(RefusedByPolicy, match="may not write"):
+            builder.commit({})
+    assert len(world.reader().points()) == 1
+
+
+def test_what_a_revoked_writer_commits_afterwards_is_not_believed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer whose program was changed: it does not look whether it was revoked."""
     late = world.writer()
     VaultAdministration(world.stores, world.identity).revoke_writer("writer")
+    monkeypatch.setattr(VaultWriter, "_refresh", lambda self: None)
+    monkeypatch.setattr(RunOutput, "_follow_recipients", lambda self: None)
     with late.begin_point(service="app", kind=Kind.FULL, started=datetime.now(UTC)) as builder:
         builder.capture(Tree({b"forged": b"1"}))
         builder.commit({})

@@ -202,7 +202,7 @@ def test_another_identity_opens_nothing(world: World, tmp_path: Path) -> None:
 def test_a_writers_host_cannot_read_back(world: World, tmp_path: Path) -> None:
     """Nothing that the writer's files hold opens a content key; and no object holds content in the clear."""
     credentials = world.credentials
-    keys = [credentials.signing_key, credentials.index_key]
+    keys = [credentials.signing_key, credentials.seed]
     keys += [
         sealing.derive(key, purpose, bytes.fromhex(credentials.vault))
         for key in keys
