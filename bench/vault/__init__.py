@@ -1,0 +1,1 @@
+"""The vault measured beside restic: speed, processor time, memory, bytes, requests."""
