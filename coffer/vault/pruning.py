@@ -1,154 +1,215 @@
-"""Removes points that no rule keeps and objects that no point names: first a plan, then the act."""
+"""Removes points that no rule keeps and objects that no point names: mark, wait, sweep. First a plan, then the act.
+
+Nothing goes that was not marked a grace period ago, by the clock of the store that got the mark last. `PruneGuard`
+says why a writer that works meanwhile loses nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from coffer.errors import IntegrityError, RefusedByPolicy
+from coffer.errors import IntegrityError
 from coffer.keys import PrunerCredentials
+from coffer.vault import clocks, marks, names, points, proof_ledger, retention
 from coffer.vault import configuration as configurations
-from coffer.vault import names, points, retention
 from coffer.vault.configuration import Configuration
-from coffer.vault.points import ObjectList
-from coffer.vault.retention import Candidate, RetentionPolicy, Verdict
+from coffer.vault.marks import Mark
+from coffer.vault.needs import Needs
+from coffer.vault.proof_ledger import ProofLedger
+from coffer.vault.prune_locks import extensions, locked_until
+from coffer.vault.prune_plan import Going, ListedPoint, PrunePlan, PruneReport
+from coffer.vault.retention import Candidate, Decision, RetentionPolicy
 from coffer.vault.store_set import StoreSet
-from coffer.vault.stores.file import FileStore
 from coffer.vault.stores.protocol import ObjectInfo, Store
+from coffer.vault.sweeping import Sweep
 
-_PRUNED = (f"{names.PACKS}/", f"{names.TREES}/", f"{names.INDEX}/", f"{names.KEYS}/run-", f"{names.LISTS}/")
-_SKEW = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class PrunePlan:
-    """What would be removed from where.
-
-    Attributes:
-        verdicts: Each point with keep or remove and the reason, oldest first.
-        points: Manifests to remove, by store: they go first, so that no point ever lacks what it names.
-        objects: Everything else to remove, by store.
-        before: What is younger than this is left alone.
-        young: Objects that nothing names but that are within the grace period.
-        bytes: Bytes that go, each store counted.
-    """
-
-    verdicts: list[Verdict]
-    before: datetime
-    points: dict[str, list[str]] = field(default_factory=dict)
-    objects: dict[str, list[str]] = field(default_factory=dict)
-    young: int = 0
-    bytes: int = 0
-
-    @property
-    def count(self) -> int:
-        """How many objects go, each store counted."""
-        return sum(len(found) for by_store in (self.points, self.objects) for found in by_store.values())
+__all__ = ["PrunePlan", "PruneReport", "execute", "plan_prune"]
+_Contents = Mapping[str, Mapping[str, ObjectInfo]]
 
 
-def plan_prune(stores: Sequence[Store], pruner: PrunerCredentials, policy: RetentionPolicy, now: datetime) -> PrunePlan:
-    """Decide what to remove; touches nothing and needs no key: signed lists say what points need.
+def plan_prune(
+    stores: Sequence[Store],
+    pruner: PrunerCredentials,
+    policy: RetentionPolicy | None = None,
+    now: datetime | None = None,
+) -> PrunePlan:
+    """Decide what to mark and what to remove; touches nothing and needs no key: signed lists say what points need.
+
+    Args:
+        stores: All stores of the vault; every one must answer.
+        pruner: Which vault, and whose configuration to believe.
+        policy: What to keep beyond what the root signed; it never makes less be kept.
+        now: This host's clock, which is compared with the stores'; ages count by theirs.
 
     Raises:
         IntegrityError: A point's list is missing or not genuine: then nothing may be removed.
-        RefusedByPolicy: The clock runs behind the stores'.
+        RefusedByPolicy: The clock is off by more than five minutes.
         NoVault: There is no vault.
         Unreachable: A store does not answer.
     """
     together = StoreSet(stores)
     configuration = configurations.load(together, root=pruner.root, vault=pruner.vault)
-    contents = {store.url: list(store.list()) for store in stores}
-    _check_clock(contents, now)
-    records = _read_lists(together, configuration, contents)
-    verdicts = retention.decide([_candidate(record) for record in records], policy, now)
-    keep = {(verdict.point.service, verdict.point.name) for verdict in verdicts if verdict.keep}
-    kept = [record for record in records if (record.service, record.name) in keep]
-    grace = timedelta(hours=policy.grace_hours)
-    return _make_plan(verdicts, _Needs(kept, grace), contents, now - grace)
+    times = clocks.read(stores)
+    clocks.check(times, now or datetime.now(UTC))
+    signed = RetentionPolicy.signed(configuration.retention)
+    rules = signed.at_least(policy) if policy else signed
+    contents = {store.url: {info.name: info for info in store.list()} for store in stores}
+    found, unreadable = marks.find(together, configuration.vault, contents, times, rules.grace)
+    return _Planning(together, configuration, rules, times, contents, found, unreadable).plan()
 
 
-def execute(plan: PrunePlan, stores: Sequence[Store]) -> None:
-    """Do what a plan says; running it again is harmless.
+def execute(plan: PrunePlan, stores: Sequence[Store]) -> PruneReport:
+    """Do what a plan says; running it again is harmless. What a lock holds stays, and is reported.
 
     Raises:
-        RefusedByPolicy: A lock holds an object, or this identity may not delete.
+        RefusedByPolicy: This identity may not delete.
         Unreachable: A store does not answer.
     """
-    for found in (plan.points, plan.objects):
-        for store in stores:
-            for name in found.get(store.url, []):
-                store.delete(name)
-    for store in stores:
-        if isinstance(store, FileStore):
-            store.sweep(plan.before)
+    return Sweep(plan, stores).run()
 
 
-class _Needs:
-    """What the kept points need, and what is never pruned."""
+@dataclass
+class _Planning:
+    """One plan in the making."""
 
-    def __init__(self, kept: Sequence[ObjectList], grace: timedelta) -> None:
-        self._objects = {name for record in kept for name, _ in record.objects}
-        self._keys = {name.rpartition("/")[0] for name in self._objects if name.startswith(f"{names.KEYS}/")}
-        self._places = {f"{record.service}/{record.name}" for record in kept}
-        oldest = min((points.from_ns(record.started_ns) for record in kept), default=None)
-        self._wal_before = oldest - max(grace, _SKEW) if oldest else None
+    stores: StoreSet
+    configuration: Configuration
+    rules: RetentionPolicy
+    times: Mapping[str, datetime]
+    contents: _Contents
+    marks: list[Mark]
+    unreadable: list[str]
 
-    def hold(self, info: ObjectInfo) -> bool:
-        """Tell whether an object must stay."""
-        place = info.name.rpartition("/")[0]
-        if place.startswith((f"{names.POINTS}/", f"{names.LISTS}/")):
-            return place.partition("/")[2] in self._places
-        if place.startswith(f"{names.WAL}/"):
-            return not self._is_old_wal(info)
-        return info.name in self._objects or place in self._keys or not info.name.startswith(_PRUNED)
+    def plan(self) -> PrunePlan:
+        now = min(self.times.values())
+        listed = self._listed()
+        ledger = proof_ledger.read(self.stores, self.configuration, self._everything())
+        candidates = [_candidate(each, ledger) for each in listed if each.record]
+        decision = self._decide(candidates, listed, now)
+        staying = {f"{each.point.service}/{each.point.name}" for each in decision.verdicts if each.keep}
+        kept = [each for each in listed if each.place in staying]
+        expired = [each for each in listed if each.place not in staying]
+        plan = PrunePlan(
+            vault=self.configuration.vault,
+            policy=self.rules,
+            verdicts=decision.verdicts,
+            refusals=decision.refusals,
+            now=now,
+            incomplete=[mark for mark in self.marks if mark.lacking],
+            extensions=extensions(self.stores.stores, self.contents, kept, candidates, self.rules, now),
+            notes=[*ledger.notes, *(f"not read, and removed: {name}" for name in self.unreadable)],
+        )
+        return self._sort(plan, kept, expired)
 
-    def _is_old_wal(self, info: ObjectInfo) -> bool:
-        """WAL that was put well before the oldest kept point began ends before its start; histories always stay."""
-        is_history = info.name.split("/")[2].endswith(".history")
-        return not is_history and self._wal_before is not None and info.modified < self._wal_before
+    def _decide(self, candidates: list[Candidate], listed: list[ListedPoint], now: datetime) -> Decision:
+        """Decide by the rules; ask for the locks of those that would go, and decide again."""
+        first = retention.decide(candidates, self.rules, now)
+        going = {f"{each.point.service}/{each.point.name}" for each in first.verdicts if not each.keep}
+        locks = {
+            each.place: locked_until(self.stores.stores, self.contents, each) for each in listed if each.place in going
+        }
+        if not any(locks.values()):
+            return first
+        known = [replace(each, locked_until=locks.get(f"{each.service}/{each.name}")) for each in candidates]
+        return retention.decide(known, self.rules, now)
 
-
-def _make_plan(
-    verdicts: list[Verdict], needs: _Needs, contents: dict[str, list[ObjectInfo]], before: datetime
-) -> PrunePlan:
-    manifests: dict[str, list[str]] = {}
-    objects: dict[str, list[str]] = {}
-    young = size = 0
-    for url, listing in contents.items():
-        for info in (each for each in listing if not needs.hold(each)):
-            if info.name.startswith(f"{names.POINTS}/"):
-                manifests.setdefault(url, []).append(info.name)
-            elif info.modified > before:
-                young += 1
-                continue
-            else:
-                objects.setdefault(url, []).append(info.name)
-            size += info.size
-    return PrunePlan(verdicts, before, manifests, objects, young, size)
-
-
-def _read_lists(
-    together: StoreSet, configuration: Configuration, contents: dict[str, list[ObjectInfo]]
-) -> list[ObjectList]:
-    everything = {info.name for listing in contents.values() for info in listing}
-    records = []
-    for place in sorted({name.rpartition("/")[0] for name in everything if name.startswith(f"{names.POINTS}/")}):
-        folder = place.replace(names.POINTS, names.LISTS, 1) + "/"
-        listing = next((name for name in everything if name.startswith(folder)), None)
-        if listing is None:
-            raise IntegrityError("A point's list is missing", detail=place, resolution="Mend the vault before pruning")
-        records.append(points.open_list(configuration, listing, together.read(listing)))
-    return records
-
-
-def _check_clock(contents: dict[str, list[ObjectInfo]], now: datetime) -> None:
-    newest = max((info.modified for listing in contents.values() for info in listing), default=now)
-    if newest - now > _SKEW:
-        raise RefusedByPolicy(
-            "The clock runs behind the store's", detail=f"by {newest - now}", resolution="Set the clock"
+    def _sort(self, plan: PrunePlan, kept: list[ListedPoint], expired: list[ListedPoint]) -> PrunePlan:
+        """Sort everything that no kept point needs: to go, waiting, to be marked, too young."""
+        marked = frozenset[str]().union(*(mark.names for mark in self.marks))
+        ripe = frozenset[str]().union(*(mark.names for mark in self.marks if mark.ripe))
+        going = [each for each in expired if ripe.issuperset(each.manifests)]
+        grace = self.rules.grace
+        needed = Needs([each.record for each in kept if each.record], grace)
+        # What waits must still be whole: until its manifest is gone it is a point.
+        present = Needs([each.record for each in (*kept, *expired) if each.record and each not in going], grace)
+        sweep: dict[str, list[ObjectInfo]] = {}
+        waiting: dict[str, datetime] = {}
+        fresh: dict[str, int] = {}
+        young = 0
+        for url, listing in self.contents.items():
+            for name, info in listing.items():
+                if needed.hold(info):
+                    continue
+                if not present.hold(info) and not self._is_of(info, going) and info.modified > self.times[url] - grace:
+                    young += 1
+                elif name in ripe and not present.hold(info):
+                    sweep.setdefault(url, []).append(info)
+                elif name in marked:
+                    waiting[name] = max(mark.ripe_at for mark in self.marks if name in mark.names)
+                else:
+                    fresh[name] = fresh.get(name, 0) + info.size
+        return replace(
+            plan,
+            going=[_going(each) for each in going],
+            sweep=sweep,
+            waiting=waiting,
+            fresh=fresh,
+            young=young,
+            spent=[*self.unreadable, *self._spent(needed)],
         )
 
+    def _is_of(self, info: ObjectInfo, going: Sequence[ListedPoint]) -> bool:
+        """Tell whether an object stands in the place of a point that goes: its list and proofs are no run's."""
+        return info.name.startswith((f"{names.LISTS}/", f"{names.PROOFS}/", f"{names.POINTS}/")) and any(
+            info.name.rpartition("/")[0].partition("/")[2] == each.place for each in going
+        )
 
-def _candidate(record: ObjectList) -> Candidate:
-    return Candidate(record.service, record.name, record.counter, points.from_ns(record.started_ns))
+    def _spent(self, needed: Needs) -> list[str]:
+        """Return marks of which nothing is left to remove, a grace period after they were ripe.
+
+        They stay as long as that so that a copy of what they named, made meanwhile, is known for what it is.
+        """
+        left = {name for listing in self.contents.values() for name, info in listing.items() if not needed.hold(info)}
+        latest = min(self.times.values()) - self.rules.grace
+        return [mark.name for mark in self.marks if mark.ripe and mark.ripe_at <= latest and not mark.names & left]
+
+    def _everything(self) -> set[str]:
+        return {name for listing in self.contents.values() for name in listing}
+
+    def _listed(self) -> list[ListedPoint]:
+        """Return every point with its list.
+
+        Raises:
+            IntegrityError: A list is missing or not genuine, of a point that no prune has begun to remove.
+        """
+        everything = sorted(self._everything())
+        marked = frozenset[str]().union(*(mark.names for mark in self.marks))
+        manifests: dict[str, list[str]] = {}
+        for name in everything:
+            if name.startswith(f"{names.POINTS}/"):
+                manifests.setdefault(name.rpartition("/")[0].partition("/")[2], []).append(name)
+        found = []
+        for place, mine in manifests.items():
+            folder = f"{names.LISTS}/{place}/"
+            listing = next((name for name in everything if name.startswith(folder)), None)
+            if listing is not None:
+                record = points.open_list(self.configuration, listing, self.stores.read(listing))
+                found.append(ListedPoint(place, tuple(mine), record))
+            elif marked.issuperset(mine):
+                found.append(ListedPoint(place, tuple(mine), None))
+            else:
+                raise IntegrityError(
+                    "A point's list is missing", detail=place, resolution="Mend the vault before pruning"
+                )
+        return found
+
+
+def _candidate(point: ListedPoint, ledger: ProofLedger) -> Candidate:
+    record = point.record
+    assert record is not None, "only points with a list are decided on"  # noqa: S101
+    known = [ledger.of(record.service, record.name, manifest) for manifest in point.manifests]
+    return Candidate(
+        record.service,
+        record.name,
+        record.counter,
+        points.from_ns(record.started_ns),
+        proven=max(each.proven for each in known),
+        damaged=any(each.damaged for each in known),
+    )
+
+
+def _going(point: ListedPoint) -> Going:
+    needs = frozenset(name for name, _ in point.record.objects) if point.record else frozenset()
+    return Going(point.place, point.manifests, needs)

@@ -26,7 +26,7 @@ from tests.soak.source import Files, Source, changed
 from tests.soak.vault import Vault
 
 GRACE_HOURS = 24
-POLICY = RetentionPolicy(keep_last=2, grace_hours=GRACE_HOURS)
+POLICY = RetentionPolicy(keep_last=2, require_proof="none", grace_hours=GRACE_HOURS)
 CLUSTER = "7300000000000000001"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,26 +228,47 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(place: Place
         assert "hunter2" not in answer.err + answer.out
 
 
-def test_prune_says_what_it_would_do_and_then_does_it(place: Place) -> None:
+def test_prune_says_what_it_would_do_marks_and_then_does_it(place: Place) -> None:
     first, second = place.backup("--kind", "full"), place.backup("--kind", "full")
-    (place.folder / "policy.toml").write_text("keep-last = 1\ngrace-hours = 0\n")
-    words = (
-        "prune",
-        "--store",
-        place.store,
-        "--pruner",
-        place.folder / "pruner",
-        "--policy",
-        place.folder / "policy.toml",
-    )
+    (place.folder / "policy.toml").write_text("keep-last = 1\nrequire-proof = 'none'\n")
+    store = ("--store", place.store)
+    words = ("prune", *store, "--pruner", place.folder / "pruner", "--policy", place.folder / "policy.toml")
+    listing = ("points", *store, "--writer", place.folder / "writer")
     planned = place.run(*words, "--dry-run")
     assert planned.code == 0
     assert f"remove  default  {first.out.strip()}" in planned.out
     assert f"keep    default  {second.out.strip()}" in planned.out
-    assert place.run("points", "--store", place.store, "--writer", place.folder / "writer").out.count("\n") == 2
-    assert place.run(*words).code == 0
-    assert place.run("points", "--store", place.store, "--writer", place.folder / "writer").out.count("\n") == 1
+    assert "would mark" in planned.err
+    marked = place.run(*words, "--json")
+    assert (marked.code, marked.document["swept"]["objects"]) == (0, 0)
+    assert marked.document["marked"] == len(marked.document["mark"]) > 0
+    assert place.run(*listing).out.count(first.out.strip()) == 1
+    assert place.run(*words, "--json").document["waiting"]
+    _age(place.folder / "store", 2)
+    swept = place.run(*words)
+    assert swept.code == 0
+    assert "removed 1 points" in swept.err
+    assert first.out.strip() not in place.run(*listing).out
     assert place.restore("out").code == 0
+
+
+def test_prune_is_refused_while_nothing_was_proven_and_says_what_to_do(place: Place) -> None:
+    place.backup("--kind", "full")
+    place.backup("--kind", "full")
+    (place.folder / "policy.toml").write_text("keep-last = 1\n")
+    words = ("prune", "--store", place.store, "--pruner", place.folder / "pruner")
+    refused = place.run(*words, "--policy", place.folder / "policy.toml")
+    assert refused.code == 14
+    assert "held    default" in refused.out
+    assert "was read back" in refused.err
+
+
+def _age(folder: Path, days: int) -> None:
+    """Let a store's files be older than they are."""
+    before = time.time() - days * 86_400
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (before, before))
 
 
 def test_recipients_and_writers(place: Place) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +61,20 @@ class World:
 
     def __init__(self, folder: Path, stores: Sequence[Store] | None = None) -> None:
         self.folder = folder
+        self.passed = timedelta()
         self.stores: list[Store] = list(stores) if stores is not None else [MemoryStore()]
         generate_identity(folder / "id")
         create_vault(self.stores, [Recipient.load(folder / "id.pub")], folder / "writer")
+
+    def now(self) -> datetime:
+        """The one clock of this world, once `pass_time` was called: its memory stores' and everybody's."""
+        return datetime.now(UTC) + self.passed
+
+    def pass_time(self, **duration: float) -> None:
+        self.passed += timedelta(**duration)
+        for store in self.stores:
+            if isinstance(store, MemoryStore):
+                store.clock = self.now
 
     @property
     def memory(self) -> MemoryStore:
@@ -88,7 +99,7 @@ class World:
     def back_up(
         self, *sources: Tree, kind: Kind = Kind.INCREMENTAL, service: str = "app", stores: Sequence[Store] | None = None
     ) -> Point:
-        with self.writer(stores).begin_point(service=service, kind=kind, started=datetime.now(UTC)) as builder:
+        with self.writer(stores).begin_point(service=service, kind=kind, started=self.now()) as builder:
             for source in sources:
                 builder.capture(source)
             return builder.commit({})
