@@ -30,7 +30,6 @@ credentials_option = click.option(
     help="AWS credentials file that holds the URL's profile; else the usual places.",
 )
 writer_option = click.option("--writer", "writer", type=PATH, required=True, help="Writer's file.")
-identity_option = click.option("--identity", "identity", type=PATH, required=True, help="Identity file.")
 root_option = click.option("--root", metavar="FINGERPRINT", help="Root key to believe, as the recovery kit has it.")
 service_option = click.option("--service", default=None, help="Only this service's points.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

@@ -15,10 +15,12 @@ from coffer.commands.options import (
     json_option,
     open_stores,
     print_json,
+    root_option,
     say,
     service_option,
     stores_option,
 )
+from coffer.commands.who import Who, who_options
 from coffer.errors import UsageError
 
 
@@ -26,19 +28,21 @@ from coffer.errors import UsageError
 @stores_option
 @credentials_option
 @click.option("--writer", type=PATH, help="Writer's file.")
-@click.option("--identity", type=PATH, help="Identity file, where no writer's file is.")
+@who_options(required=False)
+@root_option
 @service_option
 @json_option
 def points(
     urls: Sequence[str],
     credentials_file: Path | None,
     writer: Path | None,
-    identity: Path | None,
+    who: Who,
+    root: str | None,
     service: str | None,
     as_json: bool,
 ) -> None:
     """List recovery points, newest last."""
-    from coffer.keys import Identity, WriterCredentials
+    from coffer.keys import WriterCredentials
     from coffer.vault.reader import VaultReader
     from coffer.vault.writer import VaultWriter
 
@@ -46,8 +50,8 @@ def points(
     vault: VaultReader | VaultWriter
     if writer is not None:
         vault = VaultWriter.open(stores, WriterCredentials.load(writer))
-    elif identity is not None:
-        vault = VaultReader.open(stores, Identity.load(identity))
+    elif who.named:
+        vault = VaultReader.open(stores, who.open(), root=root)
     else:
         raise UsageError("Points are read with --writer or --identity")
     found = vault.points(service)

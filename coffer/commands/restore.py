@@ -12,7 +12,6 @@ from coffer.commands.options import (
     PATH,
     credentials_option,
     human,
-    identity_option,
     json_option,
     open_stores,
     print_json,
@@ -23,6 +22,7 @@ from coffer.commands.options import (
     stores_option,
 )
 from coffer.commands.restore_database import VaultAccess, choose_point, parse_target, restore_database
+from coffer.commands.who import Who, who_options
 from coffer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.argument("point_name", metavar="POINT|latest")
 @stores_option
 @credentials_option
-@identity_option
+@who_options()
 @root_option
 @click.option("--to", "destination", type=PATH, required=True, help="Folder that is empty or does not exist.")
 @click.option("--source", help="Which source; needed where the point has several.")
@@ -49,7 +49,7 @@ def restore(
     point_name: str,
     urls: Sequence[str],
     credentials_file: Path | None,
-    identity: Path,
+    who: Who,
     root: str | None,
     destination: Path,
     source: str | None,
@@ -64,17 +64,16 @@ def restore(
 
     With a moment, `latest` is the newest point from which that moment can be reached.
     """
-    from coffer.keys import Identity
     from coffer.vault.reader import VaultReader
 
     target = parse_target(time, lsn, name)
-    reader = VaultReader.open(open_stores(urls, credentials_file), Identity.load(identity), root=root)
+    reader = VaultReader.open(open_stores(urls, credentials_file), who.open(), root=root)
     if not reader.root_is_pinned:
         say(f"note: the root key was not pinned; compare {reader.root} with your recovery kit")
     point, chosen = _choose(reader, point_name, service, source, target)
     with progress(f"restoring {point.name}") as tell:
         if chosen.kind == "postgres":
-            access = VaultAccess(urls, credentials_file, identity, reader.root)
+            access = VaultAccess(urls, credentials_file, who.as_config(), reader.root)
             summary = restore_database(reader, access, point, chosen.name, destination, target, user, tell)
         else:
             summary = reader.restore(point, chosen.name, destination, progress=tell)

@@ -29,7 +29,7 @@ class VaultAccess:
 
     urls: Sequence[str]
     credentials_file: Path | None
-    identity: Path
+    who: Mapping[str, str]
     root: str
 
 
@@ -116,7 +116,7 @@ def _write_config(path: Path, access: VaultAccess, facts: Mapping[str, Fact]) ->
     """JSON's strings, numbers and lists are TOML's too."""
     values: dict[str, object] = {
         "stores": list(access.urls),
-        "identity_file": str(access.identity.absolute()),
+        **access.who,
         "root": access.root,
         "cluster": facts.get("cluster"),
         "system_identifier": facts.get("system_identifier"),

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from coffer.commands.options import (
-    PATH,
     credentials_option,
     human,
     json_option,
@@ -21,6 +20,7 @@ from coffer.commands.options import (
     service_option,
     stores_option,
 )
+from coffer.commands.who import Who, who_options
 from coffer.errors import UsageError
 
 
@@ -28,7 +28,7 @@ from coffer.errors import UsageError
 @click.argument("names", metavar="[POINT]…", nargs=-1)
 @stores_option
 @credentials_option
-@click.option("--identity", type=PATH, help="Opens and hashes everything; without it, bytes at rest only.")
+@who_options(required=False)
 @root_option
 @service_option
 @json_option
@@ -36,24 +36,23 @@ def verify(
     names: Sequence[str],
     urls: Sequence[str],
     credentials_file: Path | None,
-    identity: Path | None,
+    who: Who,
     root: str | None,
     service: str | None,
     as_json: bool,
 ) -> None:
     """Read back and compare: with an identity every byte that points need, without it every object with its name."""
-    from coffer.keys import Identity
     from coffer.vault.reader import VaultReader
     from coffer.vault.verification import verify_at_rest
 
     stores = open_stores(urls, credentials_file)
     with progress("verifying") as tell:
-        if identity is None:
+        if not who.named:
             if names:
                 raise UsageError("Single points are verified with --identity")
             report = verify_at_rest(stores, tell)
         else:
-            reader = VaultReader.open(stores, Identity.load(identity), root=root)
+            reader = VaultReader.open(stores, who.open(), root=root)
             chosen = [reader.point(name, service) for name in names] or None
             report = reader.verify(chosen, tell)
     how = "opened and hashed" if report.opened else "compared with their names"

@@ -20,7 +20,8 @@ UNKNOWN = 126
 _RETRY_SECONDS = 2.0
 _config = click.option(
     "--config", "config_path", default=DEFAULT_PATH, show_default=True, type=click.Path(path_type=Path),
-    help="TOML file, mode 0600: stores, aws_credentials_file, writer_file or identity_file, conninfo, slot, cluster.",
+    help="TOML file, mode 0600: stores, aws_credentials_file, writer_file or identity_file (passphrase_file, kms_key), "
+         "conninfo, slot, cluster.",
 )  # fmt: skip
 
 
@@ -153,7 +154,7 @@ def audit(config_path: Path, as_json: bool) -> None:
 
     config = WalConfig(config_path)
     cluster = config.need("cluster")
-    opened = config.open_reader() if config.get("identity_file") else config.open_writer()
+    opened = config.open_reader() if config.names_reader else config.open_writer()
     names = opened.wal_names(cluster)
     gaps = find_gaps(names, config.get("segment_size", SEGMENT_SIZE))
     segments = sorted(filter(is_segment, names))

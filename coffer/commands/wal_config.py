@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coffer.commands.who import Who
 from coffer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "aws_credentials_file": str,
     "writer_file": str,
     "identity_file": str,
+    "passphrase_file": str,
+    "kms_key": str,
     "root": str,
     "conninfo": str,
     "slot": str,
@@ -84,8 +87,20 @@ class WalConfig:
 
     def open_reader(self) -> VaultReader:
         """Open the vault for reading."""
-        from coffer.keys import Identity
         from coffer.vault.reader import VaultReader
 
-        identity = Identity.load(Path(self.need("identity_file")))
-        return VaultReader.open(self.open_stores(), identity, root=self.get("root"))
+        if not self.names_reader:
+            self.need("identity_file")
+        return VaultReader.open(self.open_stores(), self._who().open(), root=self.get("root"))
+
+    @property
+    def names_reader(self) -> bool:
+        """Whether it says who opens the vault."""
+        return self._who().named
+
+    def _who(self) -> Who:
+        identity, passphrase = (self._path(key) for key in ("identity_file", "passphrase_file"))
+        return Who(identity, passphrase, kms=self.get("kms_key"))
+
+    def _path(self, key: str) -> Path | None:
+        return Path(self.get(key)) if self.get(key) else None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -22,6 +21,7 @@ from coffer.vault.configuration import Configuration, RecipientRecord, WriterRec
 from coffer.vault.index_keys import open_index_keys
 from coffer.vault.known_heads import KnownHeads
 from coffer.vault.passphrases import Remembered
+from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.settling import Settled, Settling
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
@@ -158,9 +158,9 @@ class VaultAdministration:
         self._publish(writers=writers, new_index_key=True)
         return self.settle()
 
-    def set_retention(self, policy: msgspec.Struct) -> Change:
+    def set_retention(self, policy: RetentionPolicy) -> Change:
         """Say how long points are kept, at least: no pruner can keep less."""
-        retention = msgspec.to_builtins(policy)
+        retention = policy.as_keys()
         if retention != self.configuration.retention:
             self._publish(retention=retention)
         return Change(self.configuration.number)
@@ -225,7 +225,7 @@ class VaultAdministration:
         *,
         recipients: list[RecipientRecord] | None = None,
         writers: list[WriterRecord] | None = None,
-        retention: dict[str, Any] | None = None,
+        retention: Mapping[str, int | float | str] | None = None,
         new_index_key: bool = False,
     ) -> None:
         self._check_stores()
@@ -237,7 +237,7 @@ class VaultAdministration:
             created_ns=time.time_ns(),
             recipients=before.recipients if recipients is None else recipients,
             writers=before.writers if writers is None else writers,
-            retention=before.retention if retention is None else retention,
+            retention=before.retention if retention is None else dict(retention),
         )
         if new_index_key:
             new = self._with_new_index_key(new)

@@ -74,7 +74,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     recipients: list[RecipientRecord]
     writers: list[WriterRecord]
     index_keys: list[bytes]
-    retention: dict[str, int | float | bool | str] = {}
+    retention: dict[str, int | float | str] = {}
 
     @property
     def fingerprint(self) -> str:

@@ -161,7 +161,7 @@ class VaultWriter:
         return wal.facts(self._stores, self._keys, self._configuration, cluster, segment)
 
     def _refresh(self) -> None:
-        """Take in a change of recipients, writers or keys: a writer may live for weeks, and must not wrap to the past."""
+        """Take in a change of recipients, writers or keys: a writer lives for weeks and must not wrap to the past."""
         now = configurations.reload(self._stores, self._configuration)
         if now is not self._configuration:
             self._follow(now)
