@@ -20,6 +20,7 @@ from bench.vault.memory import as_document, measure_memory
 from bench.vault.mixed import Mixed
 from bench.vault.page import write_page
 from bench.vault.places import open_place
+from bench.vault.profile import print_profile, profile_work
 from bench.vault.report import print_report
 from bench.vault.restic_build import find_restic
 from bench.vault.results import Results
@@ -27,6 +28,7 @@ from bench.vault.rounds import run_rounds
 from bench.vault.small import Small
 from bench.vault.subject import Rules
 from bench.vault.tools import Coffer, Restic, Tool
+from bench.vault.works import Work
 from coffer.errors import OutsideSystemError
 from coffer.vault import chunks
 
@@ -121,6 +123,23 @@ def memory(folder: Path, sizes: tuple[int, ...], unique: int, restore: bool, jso
 
 
 @vault.command()
+@_folder
+@click.option("--work", type=click.Choice([each.value for each in Work]), default="first", show_default=True)
+@click.option("--workload", type=click.Choice(["mixed", "small"]), default="mixed", show_default=True)
+@click.option("--size", type=bytes_of, default="512MiB", show_default=True, help="Of the mixed files.")
+@click.option("--files", default=20_000, show_default=True, help="How many small files.")
+@click.option("--place", type=click.Choice(["file", "s3"]), default="file", show_default=True)
+@click.option("--cold", is_flag=True, help="Drop the caches first.")
+@click.option("--lines", default=25, show_default=True, help="How many functions to show.")
+def profile(folder: Path, work: str, workload: str, size: int, files: int, place: str, cold: bool, lines: int) -> None:
+    """Show where one command's processor seconds go; needs py-spy."""
+    made = Mixed(size) if workload == "mixed" else Small(files)
+    with open_place(place, folder / "place") as where:
+        found = profile_work(made, Work(work), where, folder / "profile", cold=cold)
+    print_profile(found, f"{work}, {workload}", lines, Console())
+
+
+@vault.command()
 @click.argument("files", type=_PATH, nargs=-1, required=True)
 @click.option("--write", "page", type=_PATH, help="Write the page, such as docs/measured-vault.md.")
 def report(files: tuple[Path, ...], page: Path | None) -> None:
@@ -158,7 +177,7 @@ def _coffer_version() -> str:
 def _header(folder: Path, disk_bytes: int, versions: dict[str, str]) -> dict[str, Any]:
     return {
         "started": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "bench", *("…" if "/" in word else word for word in sys.argv[1:])]),
         "machine": describe_machine(folder, disk_bytes=disk_bytes),
         "versions": versions,
     }

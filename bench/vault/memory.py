@@ -114,7 +114,6 @@ def _read_back(folder: Path, work: Work) -> tuple[int, float]:
     drop_caches()
     target = folder / "target"
     command = Coffer("").command(work, folder, _address(folder), folder, target)
-    assert command is not None
     cost = measure(command, timeout=_TIMEOUT)
     shutil.rmtree(target, ignore_errors=True)
     return cost.peak, cost.seconds

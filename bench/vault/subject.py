@@ -54,9 +54,9 @@ class Subject:
 
     def measure(self, workload: str, work: Work, source: Path, turn: int) -> list[Measurement]:
         """Do a work until it was quiet; every attempt is returned, and the first restore is compared."""
-        command = self.tool.command(work, self._state, self._address, source, self._target)
-        if command is None:
+        if not self.tool.does(work):
             return []
+        command = self.tool.command(work, self._state, self._address, source, self._target)
         # A store behind a server cannot be set back.
         attempts = self._rules.attempts if self._place.server is None or not work.writes else 1
         if attempts > 1 and work.writes:

@@ -48,8 +48,12 @@ class Tool(Protocol):
         """Return what makes an empty store."""
         ...
 
-    def command(self, work: Work, state: Path, address: Address, source: Path, target: Path) -> Command | None:
-        """Return the command that does a work, or None where the tool has none."""
+    def does(self, work: Work) -> bool:
+        """Tell whether it has such a command."""
+        ...
+
+    def command(self, work: Work, state: Path, address: Address, source: Path, target: Path) -> Command:
+        """Return the command that does a work."""
         ...
 
 
@@ -66,7 +70,10 @@ class Coffer:
         make_vault = ("vault", "init", "--store", address.coffer, "--recipient", recipient, "--writer", writer)
         return (make_key, self._run(address, *make_vault))
 
-    def command(self, work: Work, state: Path, address: Address, source: Path, target: Path) -> Command | None:
+    def does(self, work: Work) -> bool:
+        return True
+
+    def command(self, work: Work, state: Path, address: Address, source: Path, target: Path) -> Command:
         identity = ("--identity", str(state / "identity"))
         if work.writes:
             words = ["backup", "--writer", str(state / "writer"), "--source", f"files:{source}"]
@@ -105,13 +112,14 @@ class Restic:
         password.write_text("a password of a bench\n")
         return (self._run(state, address, "init"),)
 
-    def command(self, work: Work, state: Path, address: Address, source: Path, target: Path) -> Command | None:
+    def does(self, work: Work) -> bool:
+        return work is not Work.OPEN
+
+    def command(self, work: Work, state: Path, address: Address, source: Path, target: Path) -> Command:
         if work.writes:
             return self._run(state, address, "backup", ".", directory=source)
         if work is Work.RESTORE:
             return self._run(state, address, "restore", "latest", "--target", str(target))
-        if work is Work.OPEN:
-            return None
         return self._run(state, address, "check", "--read-data")
 
     def _run(self, state: Path, address: Address, *words: str, directory: Path | None = None) -> Command:
