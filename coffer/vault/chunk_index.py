@@ -83,7 +83,13 @@ def seal(keys: IndexKeys, locations: Iterable[tuple[bytes, Location]]) -> tuple[
 
 
 def open_segment(keys: IndexKeys, name: str, data: bytes) -> Iterator[tuple[bytes, Location]]:
-    """Return the chunks that a segment knows.
+    """Return the chunks that a segment knows; raises as `open_rows` does."""
+    packs, rows = open_rows(keys, name, data)
+    return _locations(rows, packs)
+
+
+def open_rows(keys: IndexKeys, name: str, data: bytes) -> tuple[list[PackRecord], NDArray[np.void]]:
+    """Return the chunks that a segment knows as rows, and the packs that those count.
 
     Raises:
         IntegrityError: It was altered, moved or made by someone else.
@@ -99,7 +105,7 @@ def open_segment(keys: IndexKeys, name: str, data: bytes) -> Iterator[tuple[byte
     rows = np.frombuffer(segment.rows, ROW)
     if rows.size and int(rows["pack"].max()) >= len(segment.packs):
         raise IntegrityError("An index names a pack that it does not list", detail=name)
-    return _locations(rows, segment.packs)
+    return segment.packs, rows
 
 
 def _locations(rows: NDArray[np.void], packs: list[PackRecord]) -> Iterator[tuple[bytes, Location]]:

@@ -1,103 +1,172 @@
-"""Chunks out of a vault: located, fetched from the first store that has a good one, opened, proven, kept a while."""
+"""Chunks out of a vault: found in their packs, fetched from the first store that has good ones, opened, proven."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from coffer.errors import IntegrityError
+from coffer.errors import IntegrityError, NotThere
 from coffer.vault import names, packs
 from coffer.vault.chunk_index import Location, PackRecord
+from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.packs import RunKey
+from coffer.vault.rate_limit import RateLimit
 from coffer.vault.store_set import StoreSet
-from coffer.vault.stores.protocol import Store
+from coffer.vault.stores.protocol import Buffer, Store
 
-_CACHE_BYTES = 48 << 20
+
+@dataclass(frozen=True)
+class Range:
+    """A part of a pack as a store gave it.
+
+    Attributes:
+        store: Which store.
+        begin: Where in the pack it begins.
+        data: The bytes.
+    """
+
+    store: Store
+    begin: int
+    data: bytes
+
+
+class ContentKeys:
+    """Keys of packs, each unwrapped once.
+
+    Args:
+        run_key: Returns the key of a run.
+    """
+
+    def __init__(self, run_key: Callable[[bytes], RunKey]) -> None:
+        self._run_key = run_key
+        self._keys: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def of(self, pack: PackRecord) -> bytes:
+        """Return the key that opens a pack's chunks.
+
+        Raises:
+            IntegrityError: It was wrapped for another pack, or the run's key is not there.
+        """
+        with self._lock:  # a run's key costs a request
+            key = self._keys.get(pack.name)
+            if key is None:
+                key = self._run_key(pack.run).unwrap(names.ObjectName.parse(pack.name).id, pack.wrapped_key, pack.name)
+                self._keys[pack.name] = key
+            return key
 
 
 class ChunkReader:
-    """Reads chunks by id; safe to call from several threads.
+    """Reads chunks; safe to call from several threads.
 
     Args:
         stores: Where the packs are.
         keys: The vault's index keys.
-        locations: Where each chunk is.
+        table: Where each chunk is.
         run_key: Returns the key of a run.
+        limit: How many bytes a second to ask the stores for.
+
+    Attributes:
+        table: Where each chunk is.
     """
 
     def __init__(
         self,
         stores: StoreSet,
         keys: IndexKeys,
-        locations: Mapping[bytes, Location],
+        table: ChunkTable,
         run_key: Callable[[bytes], RunKey],
+        limit: RateLimit | None = None,
     ) -> None:
+        self.table = table
         self._stores = stores
         self._keys = keys
-        self._locations = locations
-        self._run_key = run_key
-        self._content_keys: dict[str, bytes] = {}
-        self._cache: OrderedDict[bytes, bytes] = OrderedDict()
-        self._cached = 0
+        self._limit = limit
+        self._content_keys = ContentKeys(run_key)
+        self._versions: tuple[str, str, bytes | None] = ("", "", None)
         self._lock = threading.Lock()
 
-    def read(self, chunk_id: bytes) -> bytes:
+    def read(self, number: int) -> bytes:
         """Return a chunk's content.
 
         Raises:
             IntegrityError: No store holds it as it was written, or it is missing from every one.
             Unreachable: No store that might hold it answers.
         """
-        with self._lock:
-            cached = self._cache.get(chunk_id)
-            if cached is not None:
-                self._cache.move_to_end(chunk_id)
-                return cached
-        place = self.locate(chunk_id)
-        content = self._stores.first_needed(place.pack.name, lambda store: self._from_store(store, chunk_id, place))
-        self._remember(chunk_id, content)
-        return content
+        place = self.table.place(number)
+        return self.open(number, self.fetch(place.pack, place.offset, place.sealed))
 
-    def locate(self, chunk_id: bytes) -> Location:
-        """Return where a chunk is.
+    def fetch(self, pack: PackRecord, begin: int, length: int) -> Range:
+        """Return a part of a pack from the first store that gives it; nothing is proven of it yet.
 
         Raises:
-            IntegrityError: The point's indexes do not know it.
+            IntegrityError: It is missing from every store.
+            Unreachable: No store that might hold it answers.
         """
-        place = self._locations.get(chunk_id)
-        if place is None:
-            raise IntegrityError("A point names a chunk that its indexes do not know", detail=chunk_id.hex())
-        return place
+        if self._limit is not None:
+            self._limit.take(length)
+        return self._stores.first_needed(
+            pack.name, lambda store: Range(store, begin, self._part(store, pack, begin, length))
+        )
 
-    def content_key(self, pack: PackRecord) -> bytes:
-        """Return the key that opens a pack's chunks."""
-        key = self._content_keys.get(pack.name)
-        if key is None:
-            key = self._run_key(pack.run).unwrap(names.ObjectName.parse(pack.name).id, pack.wrapped_key, pack.name)
-            self._content_keys[pack.name] = key
-        return key
+    def open(self, number: int, fetched: Range) -> bytes:
+        """Return a chunk's content, proven; if what was fetched is not genuine, from wherever it is.
 
-    def open(self, chunk_id: bytes, place: Location, sealed: bytes) -> bytes:
-        """Open a chunk's sealed bytes; raises as `read` does."""
-        return packs.open_chunk(self._keys, self.content_key(place.pack), chunk_id, place, sealed)
-
-    def _from_store(self, store: Store, chunk_id: bytes, place: Location) -> bytes:
-        sealed = store.get(place.pack.name, place.offset, place.sealed)
+        Raises:
+            IntegrityError: No store holds it as it was written.
+            Unreachable: No store that might hold it answers.
+        """
+        place = self.table.place(number)
+        begin = place.offset - fetched.begin
         try:
-            return self.open(chunk_id, place, sealed)
-        except IntegrityError as damaged:
-            wanted = names.ObjectName.parse(place.pack.name)
-            for version in store.older(place.pack.name):
-                if names.name_of(wanted.prefix, wanted.id, version) == place.pack.name:
-                    return self.open(chunk_id, place, version[place.offset : place.offset + place.sealed])
-            raise IntegrityError(damaged.summary, detail=f"{damaged.detail} ({store.url})") from damaged
+            return self._open(number, place, memoryview(fetched.data)[begin : begin + place.sealed])
+        except IntegrityError as error:
+            content = self._mend(number, place, fetched.store)
+            self._stores.note(f"{fetched.store.url}: {error.summary}: {place.pack.name}; read elsewhere")
+            return content
 
-    def _remember(self, chunk_id: bytes, content: bytes) -> None:
+    def _open(self, number: int, place: Location, sealed: Buffer) -> bytes:
+        return packs.open_chunk(self._keys, self._content_keys.of(place.pack), self.table.id(number), place, sealed)
+
+    def _part(self, store: Store, pack: PackRecord, begin: int, length: int) -> bytes:
+        """Read a part from one store; what it hides behind a delete marker or has cut short from its versions."""
+        try:
+            data = store.get(pack.name, begin, length)
+            if len(data) == length:
+                return data
+            failure: IntegrityError | NotThere = IntegrityError(
+                "An object is not what was written", detail=f"{pack.name} ends early in {store.url}"
+            )
+        except NotThere as absent:
+            failure = absent
+        whole = self._version(store, pack)
+        if whole is None:
+            raise failure
+        self._stores.note(f"{store.url}: {failure.summary}: {pack.name}; read from an older version of it: tampering")
+        return whole[begin : begin + length]
+
+    def _mend(self, number: int, place: Location, bad: Store) -> bytes:
+        """Read one chunk again: from the versions in the store that gave a bad one, then from the others."""
+
+        def attempt(store: Store) -> bytes:
+            if store is bad:
+                whole = self._version(store, place.pack)
+                if whole is None:
+                    raise IntegrityError("An object is not what was written", detail=f"{place.pack.name} ({store.url})")
+                return self._open(number, place, whole[place.offset : place.offset + place.sealed])
+            return self._open(number, place, self._part(store, place.pack, place.offset, place.sealed))
+
+        return self._stores.first_needed(place.pack.name, attempt)
+
+    def _version(self, store: Store, pack: PackRecord) -> bytes | None:
+        """Return the version of a pack whose SHA-256 is in its name, if the store keeps it; the last one is kept."""
         with self._lock:
-            if chunk_id not in self._cache:
-                self._cache[chunk_id] = content
-                self._cached += len(content)
-            while self._cached > _CACHE_BYTES:
-                self._cached -= len(self._cache.popitem(last=False)[1])
+            if self._versions[:2] == (store.url, pack.name):
+                return self._versions[2]
+            wanted = names.ObjectName.parse(pack.name)
+            kept = store.older(pack.name)
+            found = next((each for each in kept if names.name_of(wanted.prefix, wanted.id, each) == pack.name), None)
+            self._versions = (store.url, pack.name, found)
+            return self._versions[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Protocol
 
 import zstandard
 
@@ -61,6 +62,14 @@ def _looks_random(compressor: zstandard.ZstdCompressor, data: bytes) -> bool:
     step = len(data) // 4
     sample = b"".join(data[start : start + _SAMPLE] for start in range(0, 4 * step, step))
     return len(compressor.compress(sample)) > len(sample) * _WORTH_IT
+
+
+class ChunkNumbering(Protocol):
+    """Knows chunks by number."""
+
+    def number(self, chunk_id: bytes) -> int:
+        """Return the number of a chunk that is known by id."""
+        ...
 
 
 class ChunkNumbers:

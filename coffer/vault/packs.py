@@ -13,6 +13,7 @@ from coffer.vault import chunks, frames, names
 from coffer.vault.chunk_index import Location, PackRecord
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.stores.protocol import Buffer
 
 TARGET_SIZE = 32 << 20
 WRAPPED_SIZE = sealing.NONCE_SIZE + sealing.KEY_SIZE + sealing.TAG_SIZE
@@ -135,7 +136,7 @@ class PackWriter:
             self.known.update(located)
 
 
-def open_chunk(keys: IndexKeys, content_key: bytes, chunk_id: bytes, place: Location, sealed: bytes) -> bytes:
+def open_chunk(keys: IndexKeys, content_key: bytes, chunk_id: bytes, place: Location, sealed: Buffer) -> bytes:
     """Open a sealed chunk and prove that it is the one meant.
 
     Raises:

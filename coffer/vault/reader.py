@@ -14,12 +14,15 @@ from coffer.vault import extents, key_objects, passphrases, restoring, tree_read
 from coffer.vault.capture import EntryType, Fact, StoredEntry
 from coffer.vault.catalogue import Catalogue, Known
 from coffer.vault.chunk_reader import ChunkReader
+from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.configuration import Configuration
 from coffer.vault.index_keys import IndexKeys, open_index_keys
 from coffer.vault.known_heads import KnownHeads
 from coffer.vault.packs import RunKey
 from coffer.vault.points import Manifest, Point, SourceRecord
+from coffer.vault.rate_limit import RateLimit
+from coffer.vault.restore_survey import Survey
 from coffer.vault.restoring import RestoreSummary
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
@@ -146,10 +149,10 @@ class VaultReader:
             IntegrityError: A part of it is missing or not genuine.
         """
         manifest, record = self._source(point, source)
-        numbers = ChunkNumbers()
-        for entry in tree_reading.read_entries(self._stores, self._keys, record, numbers):
+        chunks = self._chunk_reader(manifest)
+        for entry in tree_reading.read_entries(self._stores, self._keys, record, chunks.table):
             if entry.path == path and entry.stored().type is EntryType.FILE:
-                return self._content(entry, numbers, self._chunk_reader(manifest))
+                return self._content(entry, chunks)
         raise NotThere("The point has no such file", detail=f"{path!r} in {source} of {point.name}")
 
     def restore(
@@ -161,6 +164,8 @@ class VaultReader:
         include: Callable[[bytes], bool] | None = None,
         last: Sequence[bytes] = (),
         progress: Progress | None = None,
+        jobs: int = restoring.JOBS,
+        limit: RateLimit | None = None,
     ) -> RestoreSummary:
         """Write a source's tree into an empty folder; every byte is proven before it is written.
 
@@ -171,6 +176,8 @@ class VaultReader:
             include: Tells which paths to restore; all without it.
             last: Paths that get their name when all else is durable.
             progress: Called with bytes done and bytes in all.
+            jobs: Reads of a store at a time.
+            limit: How fast to read from the stores.
 
         Raises:
             UnsafeTarget: The folder is not empty, or is none.
@@ -179,14 +186,13 @@ class VaultReader:
             StoreFull: The disk is full.
         """
         manifest, record = self._source(point, source)
-        numbers = ChunkNumbers()
-        entries = tree_reading.read_entries(self._stores, self._keys, record, numbers)
-        chosen = [entry for entry in entries if include is None or include(entry.path)]
-        job = restoring.Restore(
-            self._keys, self._chunk_reader(manifest), numbers, destination, frozenset(last), progress
-        )
-        summary = job.run(chosen)
-        return restoring.with_notes(summary, self.notes)
+        chunks = self._chunk_reader(manifest, limit)
+        survey = Survey(self._stores, self._keys, record.trees, chunks.table, include)
+        survey.look()
+        what = f"{source} of point {point.name} of {point.service}"
+        job = restoring.Restore(self._keys, chunks, survey, destination, what, frozenset(last), progress, jobs)
+        summary = job.run()
+        return restoring.with_notes(summary, [*self.notes, *summary.notes])
 
     def get_wal(self, cluster: str, segment: str) -> bytes:
         """Return a WAL file as it was put.
@@ -232,18 +238,16 @@ class VaultReader:
     def _known(self, point: Point) -> Known:
         return self._catalogue.find(point.name, point.service)
 
-    def _chunk_reader(self, manifest: Manifest) -> ChunkReader:
+    def _chunk_reader(self, manifest: Manifest, limit: RateLimit | None = None) -> ChunkReader:
         if key_objects.commitment(self._run_key(manifest.run).key) != manifest.run_commitment:
             raise IntegrityError("A point's key is not the one that it commits to", detail=manifest.name)
-        locations = tree_reading.read_locations(self._stores, self._keys, manifest)
-        return ChunkReader(self._stores, self._keys, locations, self._run_key)
+        table = ChunkTable.load(self._stores, self._keys, manifest.index)
+        return ChunkReader(self._stores, self._keys, table, self._run_key, limit)
 
-    def _content(self, entry: TreeEntry, numbers: ChunkNumbers, chunks: ChunkReader) -> bytes:
+    def _content(self, entry: TreeEntry, chunks: ChunkReader) -> bytes:
         parts = []
         for chunk, offset, length in extents.from_bytes(entry.extents).tolist():
-            content = (
-                bytes(length) if chunk == extents.HOLE else chunks.read(numbers.id(chunk))[offset : offset + length]
-            )
+            content = bytes(length) if chunk == extents.HOLE else chunks.read(chunk)[offset : offset + length]
             parts.append(content)
         whole = b"".join(parts)
         restoring.check_file(self._keys, entry, whole)

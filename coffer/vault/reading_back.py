@@ -1,23 +1,27 @@
-"""Reads points back whole: every object from every store, every chunk opened, every file hashed."""
+"""Reads points back whole: every object of every store once, in threads; every chunk opened, every page map checked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from coffer.errors import CofferError, IntegrityError, NotThere
-from coffer.vault import extents, names, tree_reading, wal
+from coffer.errors import CofferError
+from coffer.vault import names, packs, wal
 from coffer.vault.chunk_index import Location
-from coffer.vault.chunk_reader import ChunkReader
-from coffer.vault.chunk_usage import used_chunks
-from coffer.vault.chunks import ChunkNumbers
+from coffer.vault.chunk_reader import ContentKeys
+from coffer.vault.needed_content import NeededContent, places
+from coffer.vault.pack_check import Found, check_pack, problem
 from coffer.vault.points import Manifest, Point
+from coffer.vault.read_ahead import ahead
 from coffer.vault.stores.protocol import Store
-from coffer.vault.trees import TreeEntry
-from coffer.vault.verification import VerifyReport
+from coffer.vault.verify_report import VerifyReport
 
 if TYPE_CHECKING:
     from coffer.vault.reader import VaultReader
+
+_THREADS = 3
+"""Two open and hash while a third reads."""
+Reading = tuple[Store, str]
 
 
 class ReadingBack:
@@ -25,24 +29,25 @@ class ReadingBack:
 
     def __init__(self, reader: VaultReader, progress: Callable[[int, int], None] | None) -> None:
         self._access = reader.access()
-        self._reader = reader
+        self._content = NeededContent(self._access.keys)
+        self._content_keys = ContentKeys(self._access.run_key)
         self._progress = progress
         self._report = VerifyReport(opened=True)
         self._total = 0
-        self._proven: dict[tuple[str, str], bool] = {}
-        self._chunks_proven: set[tuple[str, bytes]] = set()
+        self._needs: dict[str, set[str]] = {}
 
     def run(self, chosen: Sequence[Point] | None) -> VerifyReport:
         """Verify the chosen points, or all of them and all WAL."""
         manifests = self._manifests(chosen)
-        self._total = sum(source.size for manifest in manifests for source in manifest.sources)
+        holders = self._holders(manifests)
+        self._prove([(store, name) for name, stores in self._whole(manifests, holders) for store in stores])
         for manifest in manifests:
-            before = len(self._report.problems)
-            self._verify_point(manifest)
-            if len(self._report.problems) == before:
-                self._report.points.append(manifest.name)
+            self._take_in(manifest)
+        self._verify_packs(holders)
         if chosen is None:
             self._verify_wal()
+        harmed = {each.object for each in self._report.problems}
+        self._report.points += [each.name for each in manifests if not self._needs[each.name] & harmed]
         return self._report
 
     def _manifests(self, chosen: Sequence[Point] | None) -> list[Manifest]:
@@ -54,99 +59,114 @@ class ReadingBack:
             self._report.add("", name, "not genuine", str(error))
         return [each.manifest for each in catalogue.all(without=set(broken))]
 
-    def _verify_point(self, manifest: Manifest) -> None:
-        stores = [store for store in self._access.stores.stores if self._holds(store, manifest)]
-        for store in stores:
-            for name in (
-                manifest.listing,
-                *manifest.index,
-                *(tree for source in manifest.sources for tree in source.trees),
-            ):
-                self._prove(store, name)
+    def _holders(self, manifests: Sequence[Manifest]) -> dict[str, list[Store]]:
+        """Return the stores that have each point's manifest; report those that lack one which another has."""
+        holders: dict[str, list[Store]] = {manifest.name: [] for manifest in manifests}
+        self._needs = {manifest.name: {manifest.name, _place(manifest)} for manifest in manifests}
+        for store in self._access.stores.stores:
+            try:
+                listed = [info.name for info in store.list(f"{names.POINTS}/")]
+            except CofferError as error:
+                for manifest in manifests:
+                    self._report.add(store.url, _place(manifest), "unreadable", str(error))
+                continue
+            for manifest in manifests:
+                mine = [name for name in listed if name.startswith(_place(manifest))]
+                self._needs[manifest.name].update(mine)
+                if mine:
+                    holders[manifest.name].append(store)
+                else:
+                    self._report.add(store.url, _place(manifest), "missing", "another store has it")
+        return holders
+
+    def _whole(
+        self, manifests: Sequence[Manifest], holders: dict[str, list[Store]]
+    ) -> Iterator[tuple[str, list[Store]]]:
+        """Yield what is small enough to be read whole, and the stores to read it from; each object once."""
+        wanted: dict[str, dict[str, Store]] = {}
+        for manifest in manifests:
+            needs = self._needs[manifest.name]
+            trees = (name for source in manifest.sources for name in source.trees)
+            needs.update((manifest.listing, *manifest.index, *trees))
+            for name in needs - {manifest.name, _place(manifest)}:
+                wanted.setdefault(name, {}).update({store.url: store for store in holders[manifest.name]})
+        for name in sorted(wanted):
+            yield name, list(wanted[name].values())
+
+    def _prove(self, readings: Sequence[Reading]) -> None:
+        for found, data in ahead(_read, readings):
+            self._account(found)
+            if data and self._content.takes(found.name):
+                try:
+                    self._content.take(found.name, data)
+                except CofferError as error:
+                    self._report.add(found.store, found.name, "not genuine", str(error))
+
+    def _take_in(self, manifest: Manifest) -> None:
         try:
-            self._verify_content(manifest, stores)
+            needed = self._content.need(manifest)
         except CofferError as error:
             self._report.add("", manifest.name, "not genuine", str(error))
-
-    def _verify_content(self, manifest: Manifest, stores: Sequence[Store]) -> None:
-        access = self._access
-        numbers = ChunkNumbers()
-        locations = tree_reading.read_locations(access.stores, access.keys, manifest)
-        reader = ChunkReader(access.stores, access.keys, locations, access.run_key)
-        files = [
-            entry
-            for source in manifest.sources
-            for entry in tree_reading.read_entries(access.stores, access.keys, source, numbers)
-        ]
-        by_pack: dict[str, list[bytes]] = {}
-        for chunk in used_chunks([files], numbers):
-            by_pack.setdefault(reader.locate(chunk).pack.name, []).append(chunk)
-        for pack, chunks in sorted(by_pack.items()):
-            for store in stores:
-                self._verify_pack(store, pack, chunks, reader)
-        for entry in files:
-            _check_extents(entry, numbers, locations)
-
-    def _verify_pack(self, store: Store, pack: str, chunks: Sequence[bytes], reader: ChunkReader) -> None:
-        missing = [chunk for chunk in chunks if (store.url, chunk) not in self._chunks_proven]
-        if not missing and (store.url, pack) in self._proven:
             return
-        data = self._prove(store, pack)
-        if data is None:
-            return
-        for chunk in missing:
-            place = reader.locate(chunk)
-            try:
-                reader.open(chunk, place, data[place.offset : place.offset + place.sealed])
-            except CofferError as error:
-                self._report.add(store.url, pack, "not genuine", str(error))
-            self._chunks_proven.add((store.url, chunk))
+        self._needs[manifest.name].update(pack.name for pack in needed)
+
+    def _verify_packs(self, holders: dict[str, list[Store]]) -> None:
+        by_pack: dict[str, dict[str, Store]] = {}
+        for manifest, needs in self._needs.items():
+            for name in needs & self._content.packs().keys():
+                by_pack.setdefault(name, {}).update({store.url: store for store in holders[manifest]})
+        readings = [(store, name) for name in sorted(by_pack) for store in by_pack[name].values()]
+        self._total += sum(self._content.packs()[name][0].size for _, name in readings)
+
+        def read(reading: Reading) -> Found:
+            store, name = reading
+            pack, rows = self._content.packs()[name]
+            return check_pack(store, pack, places(pack, rows), self._open)
+
+        for found in ahead(read, readings, threads=_THREADS):
+            self._account(found)
+
+    def _open(self, chunk: bytes, place: Location, sealed: memoryview) -> None:
+        packs.open_chunk(self._access.keys, self._content_keys.of(place.pack), chunk, place, sealed)
 
     def _verify_wal(self) -> None:
         access = self._access
-        for name, stores in access.stores.where(f"{names.WAL}/").items():
-            for store in stores:
-                data = self._prove(store, name)
-                if data is None:
-                    continue
-                try:
-                    wal.content(data, name, access.keys, access.configuration, access.wal_run_key)
-                except CofferError as error:
-                    self._report.add(store.url, name, "not genuine", str(error))
 
-    def _holds(self, store: Store, manifest: Manifest) -> bool:
-        prefix = f"{names.POINTS}/{manifest.service}/{manifest.name}/"
-        try:
-            found = [info.name for info in store.list(prefix)]
-        except CofferError as error:
-            self._report.add(store.url, prefix, "unreadable", str(error))
-            return False
-        for name in found:
-            self._prove(store, name)
-        if not found:
-            self._report.add(store.url, prefix, "missing", "another store has it")
-        return bool(found)
+        def read(reading: Reading) -> Found:
+            found, data = _read(reading)
+            try:
+                if data:
+                    wal.content(data, found.name, access.keys, access.configuration, access.wal_run_key)
+            except CofferError as error:
+                found.problems.append(("not genuine", str(error)))
+            return found
 
-    def _prove(self, store: Store, name: str) -> bytes | None:
-        """Read an object from one store and compare it with its name; None if it is not what was written."""
+        where = access.stores.where(f"{names.WAL}/")
+        for found in ahead(read, [(store, name) for name, stores in where.items() for store in stores]):
+            self._account(found)
+
+    def _account(self, found: Found) -> None:
         self._report.objects += 1
-        try:
-            data = store.get(name)
-            names.check(name, data)
-        except CofferError as error:
-            kinds = {NotThere: "missing", IntegrityError: "damaged"}
-            self._report.add(store.url, name, kinds.get(type(error), "unreadable"), str(error))
-            return None
-        finally:
-            self._proven[store.url, name] = True
-        self._report.bytes += len(data)
+        self._report.bytes += found.size
+        for what, detail in found.problems:
+            self._report.add(found.store, found.name, what, detail)
         if self._progress:
             self._progress(self._report.bytes, max(self._total, self._report.bytes))
-        return data
 
 
-def _check_extents(entry: TreeEntry, numbers: ChunkNumbers, locations: dict[bytes, Location]) -> None:
-    """Make sure that a file's page map stays inside its chunks; their content is proven."""
-    for chunk, offset, length in extents.from_bytes(entry.extents).tolist():
-        if chunk != extents.HOLE and offset + length > locations[numbers.id(chunk)].size:
-            raise IntegrityError("A file's page map reaches beyond its chunk", detail=repr(entry.path))
+def _place(manifest: Manifest) -> str:
+    return f"{names.POINTS}/{manifest.service}/{manifest.name}/"
+
+
+def _read(reading: Reading) -> tuple[Found, bytes]:
+    """Read an object whole and compare it with its name; no bytes if it is not what was written."""
+    store, name = reading
+    found = Found(store.url, name)
+    try:
+        data = store.get(name)
+        found.size = len(data)
+        names.check(name, data)
+    except CofferError as error:
+        found.problems.append(problem(error))
+        return found, b""
+    return found, data

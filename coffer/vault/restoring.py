@@ -1,28 +1,35 @@
-"""Writes a tree into an empty folder: files in threads, links after them, names in `last` at the very end."""
+"""Writes a tree into an empty folder: content in threads, further names and links after it, folders' times last."""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import stat
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from coffer.errors import IntegrityError, OutsideSystemError, StoreFull, UnsafeTarget
-from coffer.vault import extents
-from coffer.vault.capture import EntryType
-from coffer.vault.chunk_reader import ChunkReader
-from coffer.vault.chunks import ChunkNumbers
-from coffer.vault.index_keys import IndexKeys
-from coffer.vault.trees import TreeEntry, type_number
+import numpy as np
 
-_WORKERS = 4
-_FILE, _DIRECTORY, _SYMLINK = (type_number(kind) for kind in (EntryType.FILE, EntryType.DIRECTORY, EntryType.SYMLINK))
+from coffer.errors import IntegrityError, OutsideSystemError, StoreFull, UnsafeTarget
+from coffer.vault import restore_plan
+from coffer.vault.chunk_reader import ChunkReader
+from coffer.vault.file_writing import FileWriter
+from coffer.vault.index_keys import IndexKeys
+from coffer.vault.restore_survey import FILE, SYMLINK, Survey
+from coffer.vault.restore_workers import Job, Workers
+from coffer.vault.target_attributes import Attributes
+from coffer.vault.target_files import FileInWork
+from coffer.vault.target_folder import TargetFolder
+from coffer.vault.trees import TreeEntry
+
+JOBS = 4
+"""Reads of a store at a time."""
+_WINDOW = 1 << 17
+"""Extents that are planned together: more would read a few bundles less often, and take more memory."""
+_EMPTY_AT_ONCE = 256
 _LATER = b".coffer-last"
 
 
@@ -31,12 +38,12 @@ class RestoreSummary:
     """What a restore did.
 
     Attributes:
-        files: Files written.
+        files: Files written; names, where one file has several.
         directories: Folders made.
         symlinks: Links made.
         bytes: Bytes of content.
         seconds: Time it took, all of it durable.
-        notes: Which stores failed or held bad objects, although another helped.
+        notes: Which stores failed or held bad objects although another helped; what could not be set.
     """
 
     files: int
@@ -63,157 +70,156 @@ def check_file(keys: IndexKeys, entry: TreeEntry, content: bytes) -> None:
 
 
 class Restore:
-    """One restore into one folder."""
+    """One restore into one folder.
+
+    Args:
+        keys: The vault's index keys.
+        chunks: Where content comes from.
+        survey: What to restore, looked at.
+        destination: A folder that is empty or does not exist.
+        what: What is being restored, for whoever finds it unfinished.
+        last: Paths that get their name when all else is durable.
+        progress: Called with bytes done and bytes in all.
+        jobs: Reads of a store at a time.
+    """
 
     def __init__(
         self,
         keys: IndexKeys,
         chunks: ChunkReader,
-        numbers: ChunkNumbers,
+        survey: Survey,
         destination: Path,
+        what: str,
         last: frozenset[bytes],
         progress: Callable[[int, int], None] | None,
+        jobs: int = JOBS,
     ) -> None:
         self._keys = keys
         self._chunks = chunks
-        self._numbers = numbers
-        self._root = os.fsencode(destination)
+        self._survey = survey
         self._destination = destination
+        self._what = what
         self._last = last
         self._progress = progress
+        self._jobs = jobs
         self._lock = threading.Lock()
         self._done = 0
-        self._total = 0
-        self._failed = threading.Event()
+        self._first_names: dict[int, bytes] = {}
+        self._more_names: list[tuple[bytes, bytes]] = []
+        self._symlinks: list[TreeEntry] = []
+        self._later: set[bytes] = set()
+        self.notes: list[str] = []
 
-    def run(self, entries: Sequence[TreeEntry]) -> RestoreSummary:
-        """Write the entries; see `VaultReader.restore`."""
+    def run(self) -> RestoreSummary:
+        """Write what the survey chose; see `VaultReader.restore`."""
         before = time.monotonic()
-        kinds = {kind: [entry for entry in entries if entry.type == kind] for kind in (_FILE, _DIRECTORY, _SYMLINK)}
-        self._total = sum(entry.size for entry in kinds[_FILE])
-        _make_empty(self._destination)
+        target = TargetFolder(self._destination, self._what)
         try:
-            self._make_folders(kinds[_DIRECTORY], entries)
-            self._write_files(kinds[_FILE])
-            for entry in kinds[_SYMLINK]:  # after the files: no file can be written through a link
-                self._make_link(entry)
-            _sync_file_system(self._destination)
-            self._name_last(kinds[_FILE])
-            for entry in reversed(kinds[_DIRECTORY]):
-                self._set_owner_and_times(self._path(entry.path), entry)
-            _sync_file_system(self._destination)
+            directories = self._write(target)
         except OSError as error:
-            raise _translate(error) from error
-        counts = {kind: len(of_kind) for kind, of_kind in kinds.items()}
+            raise _translate(error, self._destination) from error
+        finally:
+            target.close()
+        survey = self._survey
         return RestoreSummary(
-            counts[_FILE], counts[_DIRECTORY], counts[_SYMLINK], self._total, time.monotonic() - before
+            survey.files, directories, survey.symlinks, survey.bytes, time.monotonic() - before, tuple(self.notes)
         )
 
-    def _make_folders(self, folders: Sequence[TreeEntry], entries: Sequence[TreeEntry]) -> None:
-        for entry in folders:
-            os.makedirs(self._path(entry.path), 0o700, exist_ok=True)  # noqa: PTH103 - names are bytes
-        for parent in {os.path.dirname(entry.path) for entry in entries}:  # noqa: PTH120
-            os.makedirs(self._path(parent), 0o700, exist_ok=True)  # noqa: PTH103
-
-    def _write_files(self, files: Sequence[TreeEntry]) -> None:
-        with ThreadPoolExecutor(_WORKERS, "coffer-restore") as pool:
-            futures = [pool.submit(self._write_unless_failed, entry) for entry in files]
-            for future in futures:
-                future.result()
-
-    def _write_unless_failed(self, entry: TreeEntry) -> None:
-        if self._failed.is_set():
-            return
+    def _write(self, target: TargetFolder) -> int:
+        attributes = Attributes(target.fresh, self.notes.append)
+        folders = self._survey.wanted_folders()
+        target.make_folders(folders)
+        writer = FileWriter(self._keys, self._chunks, target, attributes, self._count)
         try:
-            self._write_file(entry)
-        except BaseException:
-            self._failed.set()
-            raise
-
-    def _write_file(self, entry: TreeEntry) -> None:
-        path = self._path(entry.path) + (_LATER if entry.path in self._last else b"")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            for chunk, offset, length in extents.from_bytes(entry.extents).tolist():
-                if chunk == extents.HOLE:
-                    os.lseek(descriptor, length, os.SEEK_CUR)
-                else:
-                    content = self._chunks.read(self._numbers.id(chunk))
-                    self._check_piece(entry, content, offset, length)
-                    _write_all(descriptor, memoryview(content)[offset : offset + length])
-            os.ftruncate(descriptor, entry.size)
-            self._set_owner_and_times(descriptor, entry)
+            Workers(self._jobs, target.forget_thread).run(self._work(writer))
         finally:
-            os.close(descriptor)
-        self._count(entry.size)
+            writer.close()
+        for path, existing in self._more_names:
+            target.link(path, existing)
+        for entry in self._symlinks:
+            self._make_symlink(target, attributes, entry)
+        if self._later:
+            target.sync()
+            self._name_last(target)
+        self._settle_folders(target, attributes, folders)
+        target.sync()
+        target.finish()
+        target.sync()
+        return len(folders)
 
-    def _check_piece(self, entry: TreeEntry, content: bytes, offset: int, length: int) -> None:
-        if offset + length > len(content):
-            raise IntegrityError("A file's page map reaches beyond its chunk", detail=repr(entry.path))
-        if entry.hash and self._keys.chunk_id(memoryview(content)[offset : offset + length]) != entry.hash:
-            raise IntegrityError("A file is not what was backed up", detail=repr(entry.path))
+    def _work(self, writer: FileWriter) -> Iterator[Job]:
+        """Yield the jobs, window by window: what is planned ahead does not grow with the tree."""
+        window: list[FileInWork] = []
+        extents = 0
+        for entries in self._survey.chosen():
+            for entry in entries:
+                if entry.type == FILE and self._is_first_name(entry):
+                    window.append(FileInWork(self._path(entry), entry, 0))
+                    extents += len(entry.extents)
+                elif entry.type == SYMLINK:
+                    self._symlinks.append(entry)
+            if extents > _WINDOW * 12:
+                yield from self._plan(writer, window)
+                window, extents = [], 0
+        yield from self._plan(writer, window)
 
-    def _make_link(self, entry: TreeEntry) -> None:
-        path = self._path(entry.path)
-        os.symlink(entry.target, path)  # noqa: PTH211
-        if os.geteuid() == 0:
-            os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
-        os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
+    def _plan(self, writer: FileWriter, files: Sequence[FileInWork]) -> Iterator[Job]:
+        pieces = restore_plan.pieces_of([file.entry for file in files])
+        counts = np.bincount(pieces["file"], minlength=len(files)).tolist()
+        for file, count in zip(files, counts, strict=True):
+            file.left = count
+        for fetch in restore_plan.fetches(pieces, self._chunks.table):
+            yield partial(writer.write, fetch, files)
+        empty = [file for file, count in zip(files, counts, strict=True) if not count]
+        for start in range(0, len(empty), _EMPTY_AT_ONCE):
+            yield partial(writer.write_empty, empty[start : start + _EMPTY_AT_ONCE])
 
-    def _name_last(self, files: Sequence[TreeEntry]) -> None:
-        for entry in files:
-            if entry.path in self._last:
-                path = self._path(entry.path)
-                os.rename(path + _LATER, path)  # noqa: PTH104
+    def _is_first_name(self, entry: TreeEntry) -> bool:
+        if not entry.link:
+            return True
+        path = self._path(entry)
+        first = self._first_names.setdefault(entry.link, path)
+        if first is not path:
+            self._more_names.append((path, first))
+        return first is path
 
-    def _set_owner_and_times(self, place: int | bytes, entry: TreeEntry) -> None:
-        if os.geteuid() == 0:
-            os.chown(place, entry.uid, entry.gid)
-        os.chmod(place, stat.S_IMODE(entry.mode))  # noqa: PTH101
-        os.utime(place, ns=(entry.mtime_ns, entry.mtime_ns))
+    def _path(self, entry: TreeEntry) -> bytes:
+        """Return where an entry is written at first."""
+        if entry.path not in self._last:
+            return entry.path
+        self._later.add(entry.path)
+        return entry.path + _LATER
 
-    def _path(self, path: bytes) -> bytes:
-        return self._root + b"/" + path
+    def _make_symlink(self, target: TargetFolder, attributes: Attributes, entry: TreeEntry) -> None:
+        parent, _, name = entry.path.rpartition(b"/")
+        descriptor = target.folder(parent)
+        os.symlink(entry.target, name, dir_fd=descriptor)
+        attributes.settle_link(descriptor, name, entry)
+
+    def _name_last(self, target: TargetFolder) -> None:
+        for path in sorted(self._later):
+            target.rename(path + _LATER, path.rpartition(b"/")[2])
+
+    def _settle_folders(self, target: TargetFolder, attributes: Attributes, folders: set[bytes]) -> None:
+        """Set what folders are to be, the deepest first: doing it earlier would change their times again."""
+        for path in sorted(folders, reverse=True):
+            entry = self._survey.folders.get(path)
+            if entry is not None:
+                attributes.settle(target.folder(path), entry, 0o700)
 
     def _count(self, size: int) -> None:
         with self._lock:
             self._done += size
             if self._progress:
-                self._progress(self._done, self._total)
+                self._progress(self._done, self._survey.bytes)
 
 
-def _make_empty(destination: Path) -> None:
-    try:
-        destination.mkdir(mode=0o700, parents=True, exist_ok=True)
-        occupied = next(iter(destination.iterdir()), None)
-    except OSError as error:
-        raise UnsafeTarget("The target is no folder to write to", detail=f"{destination}: {error.strerror}") from error
-    if occupied is not None:
-        raise UnsafeTarget(
-            "The target is not empty",
-            detail=f"{destination} holds {occupied.name}",
-            resolution="Restore into an empty folder",
-        )
-
-
-def _write_all(descriptor: int, content: memoryview) -> None:
-    while content.nbytes:
-        content = content[os.write(descriptor, content) :]
-
-
-def _sync_file_system(folder: Path) -> None:
-    """Make everything below durable at once: one barrier is cheaper than an fsync a file."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
-            raise OSError(ctypes.get_errno(), "syncfs failed")
-    finally:
-        os.close(descriptor)
-
-
-def _translate(error: OSError) -> Exception:
+def _translate(error: OSError, destination: Path) -> Exception:
+    detail = f"{destination}: {error.strerror}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreFull("The disk is full", detail=str(error), resolution="Restore to a larger one")
+        return StoreFull(
+            "The disk is full", detail=detail, resolution="Remove what was restored there; restore to a larger one"
+        )
     if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP, errno.EISDIR):
-        return IntegrityError("A point names two things at one path", detail=str(error))
-    return OutsideSystemError("The target cannot be written", detail=str(error))
+        return UnsafeTarget("Somebody else writes into the target", detail=detail)
+    return OutsideSystemError("The target cannot be written", detail=detail)

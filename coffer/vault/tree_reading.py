@@ -8,14 +8,16 @@ from coffer.errors import IntegrityError
 from coffer.vault import chunk_index, trees
 from coffer.vault.capture import Fact, StoredEntry
 from coffer.vault.chunk_index import Location
-from coffer.vault.chunks import ChunkNumbers
+from coffer.vault.chunks import ChunkNumbering
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.points import Manifest, SourceRecord
 from coffer.vault.store_set import StoreSet
 from coffer.vault.trees import TreeEntry
 
 
-def read_entries(stores: StoreSet, keys: IndexKeys, source: SourceRecord, numbers: ChunkNumbers) -> Iterator[TreeEntry]:
+def read_entries(
+    stores: StoreSet, keys: IndexKeys, source: SourceRecord, numbers: ChunkNumbering
+) -> Iterator[TreeEntry]:
     """Return a source's entries in order of path.
 
     Raises:

@@ -16,7 +16,7 @@ from coffer.errors import IntegrityError
 from coffer.keys import sealing
 from coffer.vault import extents, frames, names
 from coffer.vault.capture import EntryType, StoredEntry
-from coffer.vault.chunks import ChunkNumbers
+from coffer.vault.chunks import ChunkNumbering, ChunkNumbers
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
 
@@ -105,7 +105,7 @@ def seal(keys: IndexKeys, entries: Sequence[TreeEntry], numbers: ChunkNumbers) -
     return tree_id, names.name_of(names.spread(names.TREES, tree_id), tree_id, data), data
 
 
-def open_subtree(keys: IndexKeys, name: str, data: bytes, numbers: ChunkNumbers) -> list[TreeEntry]:
+def open_subtree(keys: IndexKeys, name: str, data: bytes, numbers: ChunkNumbering) -> list[TreeEntry]:
     """Return a subtree's entries, with their extents in the caller's numbers.
 
     Raises:
@@ -164,7 +164,7 @@ def _number_locally(every: extents.Extents, numbers: ChunkNumbers) -> bytes:
     return b"".join(places)
 
 
-def _number_globally(every: extents.Extents, table: bytes, numbers: ChunkNumbers, name: str) -> None:
+def _number_globally(every: extents.Extents, table: bytes, numbers: ChunkNumbering, name: str) -> None:
     used = every["chunk"] != extents.HOLE
     mine = np.array([numbers.number(table[at : at + 32]) for at in range(0, len(table), 32)], np.uint32)
     if len(table) % 32 or (used.any() and int(every["chunk"][used].max()) >= mine.size):
