@@ -21,6 +21,7 @@ from coffer.errors import CofferError, NotAllowed, NotThere, OutsideSystemError,
 T = TypeVar("T")
 _ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]{1,64}")
 _SECRET_SIZE = 32
+_ATTEMPTS = 5
 _FORBIDDEN = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidClientTokenId"}
 _FORBIDDEN |= {"InvalidSignatureException", "SignatureDoesNotMatch", "ExpiredTokenException", "DisabledException"}
 _FORBIDDEN |= {"KMSInvalidStateException", "InvalidKeyUsageException"}
@@ -93,7 +94,7 @@ def _client(region: str) -> Any:  # noqa: ANN401 - boto3 makes its classes at ru
     import boto3
     from botocore.config import Config
 
-    config = Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5})
+    config = Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard", "total_max_attempts": _ATTEMPTS})
     return boto3.session.Session().client("kms", region_name=region, config=config)
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from coffer.errors import UsageError
-from coffer.keys import Identity, Recipient, WriterCredentials, generate_identity
+from coffer.keys import Identity, PrunerCredentials, Recipient, WriterCredentials, generate_identity
 
 
 def test_an_identity_is_private_and_its_recipient_is_not(tmp_path: Path) -> None:
@@ -50,6 +52,46 @@ def test_a_recipient_that_is_not_the_identitys_own_is_noticed(tmp_path: Path) ->
     (tmp_path / "id.pub").write_bytes((tmp_path / "other.pub").read_bytes())
     with pytest.raises(UsageError, match="public half"):
         Identity.load(tmp_path / "id")
+
+
+def test_a_key_that_others_can_read_is_said_to_be_that(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    generate_identity(tmp_path / "id")
+    Identity.load(tmp_path / "id")
+    assert caplog.text == ""
+    (tmp_path / "id").chmod(0o640)
+    Identity.load(tmp_path / "id")
+    assert f"chmod 600 {tmp_path / 'id'}" in caplog.text
+
+
+@pytest.mark.parametrize("what", [Identity, Recipient, WriterCredentials, PrunerCredentials])
+def test_a_file_that_cannot_be_read_takes_one_line(tmp_path: Path, what: type[Identity]) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "vast").write_bytes(bytes(1 << 25))
+    for name in ("absent", "folder", "vast"):
+        with pytest.raises(UsageError) as caught:
+            what.load(tmp_path / name)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 400
+
+
+def test_half_a_key_is_never_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match="No space left"):
+        generate_identity(tmp_path / "id")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recipient_of_a_kind_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    made = generate_identity(tmp_path / "id")
+    content = msgspec.json.decode((tmp_path / "id.pub").read_bytes())
+    for kind, public in (("rsa", made.recipient.public), ("kms", made.recipient.public), ("x-wing", b"arn:aws")):
+        content |= {"kind": kind, "public": public}
+        (tmp_path / "other.pub").write_bytes(msgspec.json.encode(content))
+        with pytest.raises(UsageError, match="not a recipient file"):
+            Recipient.load(tmp_path / "other.pub")
 
 
 def test_secrets_stay_out_of_what_is_printed(tmp_path: Path) -> None:
