@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from coffer.errors import IntegrityError, NotThere
+from coffer.keys import signing
 from coffer.keys.opener import Opener
 from coffer.keys.passphrase import Passphrase
 from coffer.vault import configuration as configurations
@@ -35,7 +36,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ReaderAccess:
-    """What verification needs of a reader."""
+    """What verification needs of a reader.
+
+    `root_key` unwraps the secret that signs what is proven; `fingerprint` says whose identity that was.
+    """
 
     stores: StoreSet
     configuration: Configuration
@@ -43,6 +47,8 @@ class ReaderAccess:
     catalogue: Catalogue
     run_key: Callable[[bytes], RunKey]
     wal_run_key: Callable[[bytes], RunKey]
+    root_key: Callable[[], bytes]
+    fingerprint: str
 
 
 class VaultReader:
@@ -212,19 +218,35 @@ class VaultReader:
         """
         return wal.segments(self._stores, cluster, every_store=every_store)
 
-    def verify(self, points: Sequence[Point] | None = None, progress: Progress | None = None) -> VerifyReport:
+    def verify(
+        self,
+        points: Sequence[Point] | None = None,
+        progress: Progress | None = None,
+        *,
+        left_out: Collection[str] = frozenset(),
+    ) -> VerifyReport:
         """Read back, decrypt and hash everything that points need, in every store, and all WAL.
+
+        Nothing of it is written down: `proving` does that.
 
         Args:
             points: Which points; all without it.
             progress: Called with bytes done and bytes in all.
+            left_out: Names of packs that need not be read.
         """
-        return verify_points(self, points, progress)
+        return verify_points(self, points, progress, left_out)
 
     def access(self) -> ReaderAccess:
         """Return the parts of this reader for the vault's own rooms: verification."""
         return ReaderAccess(
-            self._stores, self._configuration, self._keys, self._catalogue, self._run_key, self._wal_run_key
+            self._stores,
+            self._configuration,
+            self._keys,
+            self._catalogue,
+            self._run_key,
+            self._wal_run_key,
+            self._root_key,
+            self._opener.fingerprint,
         )
 
     def _source(self, point: Point, source: str) -> tuple[Manifest, SourceRecord]:
@@ -252,6 +274,18 @@ class VaultReader:
         whole = b"".join(parts)
         restoring.check_file(self._keys, entry, whole)
         return whole
+
+    def _root_key(self) -> bytes:
+        """Unwrap the secret that signs proofs.
+
+        Raises:
+            IntegrityError: It is not the root's.
+        """
+        vault = self._configuration.vault
+        secret = key_objects.unwrap(self._stores, self._configuration, key_objects.ROOT, vault, self._opener)
+        if signing.public_key(secret) != self._configuration.root:
+            raise IntegrityError("The root key kept in the vault is not its root", detail=vault.hex())
+        return secret
 
     def _run_key(self, run: bytes) -> RunKey:
         return self._unwrap(key_objects.RUN, run)

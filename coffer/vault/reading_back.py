@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coffer.errors import CofferError
@@ -27,7 +27,13 @@ Reading = tuple[Store, str]
 class ReadingBack:
     """One verification with an identity; each object of each store is read once."""
 
-    def __init__(self, reader: VaultReader, progress: Callable[[int, int], None] | None) -> None:
+    def __init__(
+        self,
+        reader: VaultReader,
+        progress: Callable[[int, int], None] | None,
+        left_out: Collection[str] = frozenset(),
+    ) -> None:
+        self._left_out = left_out
         self._access = reader.access()
         self._content = NeededContent(self._access.keys)
         self._content_keys = ContentKeys(self._access.run_key)
@@ -113,7 +119,7 @@ class ReadingBack:
     def _verify_packs(self, holders: dict[str, list[Store]]) -> None:
         by_pack: dict[str, dict[str, Store]] = {}
         for manifest, needs in self._needs.items():
-            for name in needs & self._content.packs().keys():
+            for name in (needs & self._content.packs().keys()).difference(self._left_out):
                 by_pack.setdefault(name, {}).update({store.url: store for store in holders[manifest]})
         readings = [(store, name) for name in sorted(by_pack) for store in by_pack[name].values()]
         self._total += sum(self._content.packs()[name][0].size for _, name in readings)

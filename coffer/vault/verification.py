@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from coffer.errors import CofferError, IntegrityError, NotThere
@@ -46,11 +46,16 @@ def verify_at_rest(stores: Sequence[Store], progress: Progress | None = None) ->
     return report
 
 
-def verify_points(reader: VaultReader, chosen: Sequence[Point] | None, progress: Progress | None) -> VerifyReport:
+def verify_points(
+    reader: VaultReader,
+    chosen: Sequence[Point] | None,
+    progress: Progress | None,
+    left_out: Collection[str] = frozenset(),
+) -> VerifyReport:
     """Do what `VaultReader.verify` promises."""
     from coffer.vault.reading_back import ReadingBack
 
-    return ReadingBack(reader, progress).run(chosen)
+    return ReadingBack(reader, progress, left_out).run(chosen)
 
 
 def sha256_of(store: Store, name: str, size: int) -> tuple[bytes, int]:
