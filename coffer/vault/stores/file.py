@@ -10,11 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from coffer.errors import CofferError, IntegrityError, NotAllowed, NotThere, RefusedByPolicy, StoreFull, Unreachable
+from coffer.vault.stores.placing import place
 from coffer.vault.stores.protocol import Buffer, ObjectInfo
 
 _TEMPORARY = ".new-"
+_PART = 4 << 20
 
 
 class FolderMissing(Unreachable):
@@ -33,17 +36,14 @@ class FileStore:
         return f"file://{self.root}"
 
     def put(self, name: str, data: Buffer) -> None:
-        """Write under a temporary name in the same folder, make it durable, then give it its name.
-
-        link() fails where the name exists, which rename() would not: nothing is ever overwritten.
-        """
+        """Write under a temporary name in the same folder, make it durable, then give it its name."""
         path = self._path(name)
         with self._speaking(name):
             self._make_folders(path.parent)
             temporary = path.with_name(_TEMPORARY + secrets.token_hex(8))
             try:
                 _write_durably(temporary, data)
-                os.link(temporary, path)
+                place(temporary, path, path.with_name(f"{_TEMPORARY}claim-{path.name}"))
             except FileExistsError:
                 self._check_same(path, name, data)
             finally:
@@ -61,16 +61,12 @@ class FileStore:
     def head(self, name: str) -> ObjectInfo:
         """Look at a file."""
         with self._speaking(name):
-            status = self._path(name).stat()
-            return ObjectInfo(name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+            return _info(name, self._path(name).stat())
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Walk the files below the prefix's folder."""
         folder, _, _ = prefix.rpartition("/")
-        for name in self._walk(folder):
-            if name.startswith(prefix):
-                with suppress(NotThere):
-                    yield self.head(name)
+        yield from self._walk(folder, prefix)
 
     def delete(self, name: str) -> None:
         """Unlink a file."""
@@ -80,10 +76,10 @@ class FileStore:
 
     def sweep(self, before: datetime) -> None:
         """Remove what writers that were killed left half written, if older than a moment."""
-        with self._speaking("what was left half written"):
-            for path in self.root.rglob(f"{_TEMPORARY}*"):
-                if path.stat().st_mtime < before.timestamp():
-                    path.unlink()
+        for entry in self._temporaries(self.root):
+            with self._speaking("what was left half written"), suppress(FileNotFoundError):
+                if entry.stat(follow_symlinks=False).st_mtime < before.timestamp():
+                    Path(entry.path).unlink()
 
     def older(self, name: str) -> Iterator[bytes]:
         """Nothing: a folder keeps no versions."""
@@ -110,22 +106,30 @@ class FileStore:
         self.head(name)
         return None
 
-    def _walk(self, folder: str) -> Iterator[str]:
-        with self._speaking(folder or "/"):
-            if not self.root.is_dir():
-                raise FolderMissing(
-                    "The store's folder is not there", detail=str(self.root), resolution="Is it mounted?"
-                )
-            start = self.root / folder
-            entries = sorted(start.iterdir()) if start.is_dir() else []
-        for entry in entries:
-            if entry.name.startswith(_TEMPORARY):
-                continue
+    def _walk(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
+        for entry in self._entries(self.root / folder):
             name = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir():
-                yield from self._walk(name)
-            else:
-                yield name
+            if entry.is_dir(follow_symlinks=False):
+                if name.startswith(prefix) or prefix.startswith(f"{name}/"):
+                    yield from self._walk(name, prefix)
+            elif name.startswith(prefix) and not entry.name.startswith(_TEMPORARY):
+                with self._speaking(name), suppress(FileNotFoundError):  # it may go while the folder is walked
+                    yield _info(name, entry.stat())
+
+    def _temporaries(self, folder: Path) -> Iterator[os.DirEntry[str]]:
+        for entry in self._entries(folder):
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._temporaries(Path(entry.path))
+            elif entry.name.startswith(_TEMPORARY):
+                yield entry
+
+    def _entries(self, folder: Path) -> Sequence[os.DirEntry[str]]:
+        """Return a folder's entries so that whole names come in order: `a-b` stands before `a/`."""
+        try:
+            with self._speaking(str(folder)), os.scandir(folder) as found:
+                return sorted(found, key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False))
+        except NotThere:  # the store is there, this folder is not, or not any more
+            return ()
 
     def _path(self, name: str) -> Path:
         if not name or name.startswith("/") or ".." in name.split("/"):
@@ -152,10 +156,10 @@ class FileStore:
         _sync_folder(folder.parent)
 
     def _check_same(self, path: Path, name: str, data: Buffer) -> None:
-        if path.read_bytes() != bytes(data):
-            raise IntegrityError("Another object stands under that name", detail=f"{name} in {self.url}")
-        with path.open("rb") as stream:  # a crash may have come between link() and the other writer's fsync
-            os.fsync(stream.fileno())
+        with path.open("rb") as stream:
+            if not _holds(stream, data):
+                raise IntegrityError("Another object stands under that name", detail=f"{name} in {self.url}")
+            os.fsync(stream.fileno())  # a crash may have come between the other writer's naming it and this
 
     @contextmanager
     def _speaking(self, name: str) -> Iterator[None]:
@@ -172,11 +176,25 @@ class FileStore:
                     "The store's folder is not there", detail=str(self.root), resolution="Is it mounted?"
                 )
             return NotThere("There is no such object", detail=where)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return StoreFull("The store is full", detail=where, resolution="Make room there and run it again")
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return NotAllowed("The store refuses access", detail=f"{where}: {error.strerror}")
-        return Unreachable("The store does not answer", detail=f"{where}: {error.strerror}")
+        # EIO, ESTALE (a network mount that went away and came back), ETIMEDOUT, …: nothing is known then.
+        return Unreachable("The store does not answer", detail=f"{where}: {error.strerror or error}")
+
+
+def _info(name: str, status: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _holds(stream: BinaryIO, data: Buffer) -> bool:
+    """Compare a file with bytes, a part at a time: a whole one beside `data` would double the memory."""
+    view = memoryview(data)
+    for at in range(0, len(view), _PART):
+        if stream.read(_PART) != view[at : at + _PART]:
+            return False
+    return not stream.read(1)
 
 
 def _write_durably(path: Path, data: Buffer) -> None:

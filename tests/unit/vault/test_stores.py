@@ -2,14 +2,25 @@ from __future__ import annotations
 
 import errno
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from coffer.errors import NotAllowed, NotThere, NoVault, RefusedByPolicy, StoreFull, Unreachable, UsageError
+from coffer.errors import (
+    CofferError,
+    IntegrityError,
+    NotAllowed,
+    NotThere,
+    NoVault,
+    RefusedByPolicy,
+    StoreFull,
+    Unreachable,
+    UsageError,
+)
 from coffer.vault import configuration
 from coffer.vault.store_set import StoreSet
-from coffer.vault.stores import open_store
+from coffer.vault.stores import open_store, placing
 from coffer.vault.stores.file import FileStore
 from coffer.vault.stores.memory import MemoryStore
 from tests.unit.vault.store_conformance import StoreConformance
@@ -19,6 +30,44 @@ class TestMemoryStore(StoreConformance):
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore()
+
+
+@pytest.fixture
+def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # as FAT and some FUSE do
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.usefixtures("without_links")
+class TestFileStoreWithoutHardLinks(StoreConformance):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> FileStore:
+        return FileStore(tmp_path)
+
+
+@pytest.mark.usefixtures("without_links")
+class TestFileStoreWithNothingButExclusiveCreation(StoreConformance):
+    @pytest.fixture
+    def store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileStore:
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+        monkeypatch.setattr(placing, "rename_noreplace", refuse)
+        return FileStore(tmp_path)
+
+    def test_the_claim_of_a_killed_writer_is_waited_for_said_and_swept(
+        self, store: FileStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(placing, "_CLAIM_SECONDS", 0.1)
+        (store.root / ".new-claim-a").touch()
+        with pytest.raises(Unreachable, match="claim-a"):
+            store.put("a", b"1")
+        assert [*store.list()] == []
+        store.sweep(store.now() + timedelta(minutes=1))
+        store.put("a", b"1")
+        assert [path.name for path in store.root.iterdir()] == ["a"]
 
 
 class TestFileStore(StoreConformance):
@@ -58,6 +107,52 @@ class TestFileStore(StoreConformance):
         store.put("a/one", b"1")
         (store.root / "a/.new-0123").write_bytes(b"half")
         assert [info.name for info in store.list()] == ["a/one"]
+
+    @pytest.mark.parametrize(
+        ("number", "kind"),
+        [
+            (errno.ENOSPC, StoreFull),
+            (errno.EDQUOT, StoreFull),
+            (errno.EROFS, NotAllowed),
+            (errno.EACCES, NotAllowed),
+            (errno.ESTALE, Unreachable),
+            (errno.EIO, Unreachable),
+            (errno.ENOTDIR, NotThere),
+        ],
+    )
+    def test_what_the_system_says_keeps_its_meaning(
+        self, store: FileStore, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[CofferError]
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "open", fail)
+        with pytest.raises(kind, match="a/b"):
+            store.put("a/b", b"1")
+
+    def test_an_object_that_was_cut_short_is_not_taken_for_done(self, store: FileStore) -> None:
+        store.put("a", b"whole")
+        for other in (b"who", b"wholesome", b""):
+            (store.root / "a").write_bytes(other)
+            with pytest.raises(IntegrityError):
+                store.put("a", b"whole")
+
+    def test_leftovers_are_swept_once_they_are_old(self, store: FileStore) -> None:
+        store.put("a/one", b"1")
+        for name in ("a/.new-0123", ".new-4567", "a/.new-claim-x"):
+            (store.root / name).write_bytes(b"half")
+        store.sweep(store.now() - timedelta(hours=1))
+        assert len([*store.root.rglob(".new-*")]) == 3
+        store.sweep(store.now() + timedelta(minutes=1))
+        assert [path.name for path in store.root.rglob("*") if path.is_file()] == ["one"]
+
+    def test_whole_names_come_in_order(self, store: FileStore) -> None:
+        names = sorted(["b/1", "b-side/1", "b.d/x/y", "b0", "b/1-2/z", "a"])
+        for name in names:
+            store.put(name, b"1")
+        assert [info.name for info in store.list()] == names
+        assert [info.name for info in store.list("b/1")] == ["b/1", "b/1-2/z"]
+        assert [info.name for info in store.list("b.d/x")] == ["b.d/x/y"]
 
     def test_names_do_not_climb_out(self, store: FileStore) -> None:
         for name in ("../a", "/etc/passwd", "a/../../b", ""):
