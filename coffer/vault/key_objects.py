@@ -18,13 +18,14 @@ from coffer.keys.opener import Opener
 from coffer.vault import frames, names
 from coffer.vault.configuration import Configuration, RecipientRecord
 from coffer.vault.frames import ObjectKind
-from coffer.vault.store_set import StoreSet
+from coffer.vault.store_set import StoreSet, gravest
 
 T = TypeVar("T")
 RUN = "run"
 WAL = "wal"
 INDEX = "index"
 ROOT = "root"
+_LOOKS = 3
 PASSPHRASE = "passphrase"  # noqa: S105 - a name
 ID_SIZE = 16
 _ZERO_NONCE = bytes(sealing.NONCE_SIZE)
@@ -97,8 +98,22 @@ def unwrap(stores: StoreSet, configuration: Configuration, purpose: str, key_id:
     Raises:
         WrongKey: It is wrapped to other recipients.
         IntegrityError: It is missing, or no object that holds it is genuine.
+        Unreachable: It is not where we can look, and a store is silent.
     """
+    for _ in range(_LOOKS):  # a change of recipients puts the new object before it removes the old one
+        try:
+            return _unwrap_listed(stores, configuration, purpose, key_id, opener)
+        except NotThere as error:
+            gone = error
+    raise IntegrityError("A key of the vault is missing", detail=gone.detail) from gone
+
+
+def _unwrap_listed(
+    stores: StoreSet, configuration: Configuration, purpose: str, key_id: bytes, opener: Opener
+) -> bytes:
     found = stores.names(f"{folder(purpose, key_id)}/")
+    if not found and stores.silent:
+        raise gravest(stores.silent)
     if not found:
         raise IntegrityError("A key of the vault is missing", detail=folder(purpose, key_id))
     failure: CofferError | None = None
