@@ -11,13 +11,13 @@ import msgspec
 
 from coffer.keys import Identity, WriterCredentials
 from coffer.vault import configuration as configurations
-from coffer.vault import frames, points
+from coffer.vault import frames
 from coffer.vault.configuration import Configuration
-from coffer.vault.index_keys import IndexKeys
 from coffer.vault.points import ObjectList
 from coffer.vault.reader import VaultReader
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.memory import MemoryStore
+from coffer.vault.writer import VaultWriter
 from tests.soak.source import Files
 
 
@@ -72,11 +72,10 @@ def configuration(stores: Sequence[MemoryStore]) -> Configuration:
     return configurations.load(StoreSet(stores), root=None)
 
 
-def label(stores: Sequence[MemoryStore], name: str, of: Configuration, writer: WriterCredentials) -> int:
-    """Return which capture a point holds."""
-    data = next(store.objects[name] for store in stores if name in store.objects)
-    manifest = points.open_manifest(IndexKeys.derive(of.vault, writer.index_key), of, name, data)
-    return int(manifest.sources[0].facts["label"])
+def labels(stores: Sequence[MemoryStore], writer: WriterCredentials) -> dict[str, int]:
+    """Return which capture each point holds, by the name of its manifest."""
+    known = VaultWriter.open(stores, writer).points()
+    return {point.object_name: int(str(point.sources[0].facts["label"])) for point in known}
 
 
 def check_wal(store: MemoryStore, identity: Identity, expected: Mapping[str, tuple[bytes, datetime]]) -> None:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from coffer.errors import CofferError, IntegrityError, NotInEveryStore, NotThere, OutsideSystemError, RefusedByPolicy
+from coffer.errors import (
+    CofferError,
+    HeldByAnother,
+    IntegrityError,
+    NotInEveryStore,
+    NotThere,
+    OutsideSystemError,
+    RefusedByPolicy,
+)
 from coffer.keys import Recipient
 from coffer.vault.administration import VaultAdministration
 from coffer.vault.capture import Kind
@@ -70,6 +78,7 @@ class Model:
                 raise
             if undisturbed and not process.disturbed:
                 raise Broken(f"{action.what} failed although nothing stood in its way: {error}") from error
+        process.end()
         self._check()
 
     def finish(self) -> None:
@@ -172,15 +181,14 @@ class Model:
 
     def _learn(self) -> None:
         """Take in which points exist and who may read, as the stores say it."""
-        unknown = {name for store in self.vault.stores for name in check.manifests(store)} - self.committed.keys()
         configuration = check.configuration(self.vault.stores)
         self.recipients = {
             number
             for number, identity in enumerate(self.vault.identities)
             if identity.recipient.fingerprint in {each.fingerprint.hex() for each in configuration.recipients}
         }
-        for name in unknown:
-            self.committed[name] = check.label(self.vault.stores, name, configuration, self.vault.writers[0])
+        if {name for store in self.vault.stores for name in check.manifests(store)} - self.committed.keys():
+            self.committed |= check.labels(self.vault.stores, replace(self.vault.writers[0], path=None))
 
     def _check_restores(self) -> None:
         """Every store by itself gives back every point that it has, to everyone who may read."""
@@ -218,7 +226,7 @@ def _expected(action: Action) -> tuple[type[CofferError], ...]:
     runs = {each.what for each in action.disturbance.runs} if action.disturbance else set()
     if action.what == "prune" and "prune" in runs:  # each finds gone what the other removed
         return OutsideSystemError, NotThere, IntegrityError, RefusedByPolicy
-    return OutsideSystemError, NotInEveryStore, RefusedByPolicy
+    return OutsideSystemError, NotInEveryStore, RefusedByPolicy, HeldByAnother
 
 
 def _counter(manifest: str) -> int:

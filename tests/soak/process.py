@@ -43,19 +43,32 @@ class Process:
         self._disturbance = disturbance
         self._intrude = intrude
         self._calls = [0] * len(stores)
-        self._lock = threading.Lock()
+        self._working = 0
+        self._changed = threading.Condition()
 
     def call(self, store: int, ask: Callable[[], T]) -> T:
         """Ask a store, unless something happens before; or let it happen after."""
-        fatal = self._is_the_call(store)
-        after = self._disturbance is not None and self._disturbance.after
-        if fatal and not after:
-            self._happen()
-        self._check(store)
-        answer = ask()
-        if fatal and after:
-            self._happen()
-        return answer
+        with self._changed:
+            self._working += 1
+        try:
+            fatal = self._is_the_call(store)
+            after = self._disturbance is not None and self._disturbance.after
+            if fatal and not after:
+                self._happen()
+            self._check(store)
+            answer = ask()
+            if fatal and after:
+                self._happen()
+            return answer
+        finally:
+            with self._changed:
+                self._working -= 1
+                self._changed.notify_all()
+
+    def end(self) -> None:
+        """Wait for calls that threads left behind are still in."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._working, 60)
 
     def _check(self, store: int) -> None:
         if self.dead:
@@ -64,10 +77,10 @@ class Process:
             raise Unreachable(f"store {store} is away")
 
     def _is_the_call(self, store: int) -> bool:
-        with self._lock:
+        with self._changed:
             self._calls[store] += 1
             planned = self._disturbance
-            return planned is not None and (planned.store, planned.call) == (store, self._calls[store])
+            return planned is not None and store not in self.away and (planned.store, planned.call) == (store, self._calls[store])
 
     def _happen(self) -> None:
         planned = self._disturbance
