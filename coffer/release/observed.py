@@ -26,11 +26,13 @@ class Released:
         release: Id of the release.
         image: `repository@sha256:…`.
         colour: Where it stands.
+        generation: The environment's generation under which it was recorded: the same release may come again.
     """
 
     release: str
     image: str
     colour: Colour
+    generation: int = 0
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def _forward(
     steps.append(Soak(colour=new, seconds=policy.soak, error_rate=policy.tolerated_errors))
     if old and observed.at(old).running:
         steps.append(Stop(colour=old))
-    return (*steps, Record(colour=new, image=image, release=facts.release))
+    return (*steps, Record(colour=new, image=image, release=facts.release, generation=observed.generation + 1))
 
 
 def _switch(new: Colour, old: Colour | None, policy: RolloutPolicy) -> tuple[AnyStep, ...]:

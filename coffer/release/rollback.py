@@ -8,6 +8,7 @@ from coffer.release.observed import Colour, ObservedService
 from coffer.release.plan import PlanKind, ReleasePlan, RolloutPolicy
 from coffer.release.planner import draining
 from coffer.release.service import ServiceSpec
+from coffer.release.standing import acts
 from coffer.release.steps import (
     AnyStep,
     AwaitHealth,
@@ -78,7 +79,7 @@ def steps_back(plan: ReleasePlan, observed: ObservedService) -> tuple[AnyStep, .
     old one cannot be had: a sick version serves better than nobody. A first release that fails leaves the page
     that says so. A rollback that fails before its switch only strikes out its intent.
     """
-    if observed.claimed_by != plan.release:
+    if not acts(plan, observed):
         return ()
     switched = plan.new in (observed.active, observed.persisted)
     if plan.kind is PlanKind.ROLLBACK:
@@ -100,7 +101,8 @@ def _is_half_way(observed: ObservedService) -> bool:
     current, active = observed.current, observed.active
     if active is None or current is None or current.colour is not active:
         return False
-    return observed.claimed_by != current.release and observed.at(active.other).release == observed.claimed_by
+    recorded = (observed.claimed_by, observed.generation) == (current.release, current.generation)
+    return not recorded and observed.at(active.other).release == observed.claimed_by
 
 
 def _abort(
@@ -147,7 +149,7 @@ def _back(
     steps.append(WriteIntent(colour=target))
     steps.append(Switch(colour=target, back=bad))
     steps.append(VerifySwitch(colour=target, requests=policy.verify_requests))
-    steps.append(Record(colour=target, image=image, release=release))
+    steps.append(Record(colour=target, image=image, release=release, generation=observed.generation + 1))
     if bad and observed.at(bad).running:
         steps.append(draining(bad, service, policy))
         steps.append(Stop(colour=bad))

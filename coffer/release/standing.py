@@ -17,7 +17,7 @@ def check_stands(plan: ReleasePlan, observed: ObservedService) -> None:
     Raises:
         ApprovalError: Another release acted, or something else serves than the plan says.
     """
-    if _acts(plan, observed):
+    if acts(plan, observed):
         return
     if observed.generation != plan.generation:
         raise _void(
@@ -39,11 +39,12 @@ def check_acting(plan: ReleasePlan, observed: ObservedService) -> None:
     Raises:
         ApprovalError: Another release claimed the environment since.
     """
-    if not _acts(plan, observed):
+    if not acts(plan, observed):
         raise _void(f"{observed.claimed_by or 'nobody'} has claimed {plan.environment}, not {plan.release}")
 
 
-def _acts(plan: ReleasePlan, observed: ObservedService) -> bool:
+def acts(plan: ReleasePlan, observed: ObservedService) -> bool:
+    """Tell whether this very plan claimed the environment last; an earlier one of the same release does not count."""
     return observed.claimed_by == plan.release and observed.generation == plan.generation + 1
 
 

@@ -295,15 +295,17 @@ class Record(Step, tag="record", frozen=True, kw_only=True):
     colour: Colour
     image: str
     release: str
+    generation: int
 
     def describe(self) -> str:
         """Return what it does."""
         return f"record {self.colour} ({ImageReference.parse(self.image).short}) as current"
 
     def is_done(self, observed: ObservedService) -> bool:
-        """Tell whether the record names this release and nothing is under way."""
+        """Tell whether the record names this release, under this plan's generation, and nothing is under way."""
         current = observed.current
-        return current is not None and current.release == self.release and observed.intent is None
+        mine = current is not None and (current.release, current.generation) == (self.release, self.generation)
+        return mine and observed.intent is None
 
 
 class Remove(Step, tag="remove", frozen=True, kw_only=True):

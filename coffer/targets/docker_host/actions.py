@@ -232,7 +232,7 @@ class Actions:
             known = record.read(self.settings.directory)
             record.change(
                 self.settings.directory,
-                current=Released(step.release, step.image, step.colour),
+                current=Released(step.release, step.image, step.colour, step.generation),
                 previous=known.current if known.current and known.current.release != step.release else known.previous,
                 intent=None,
                 journal=(),

@@ -80,7 +80,7 @@ class MemoryTarget:
                 self._at(step.colour, replace(stopped, proxy_up=False))
             case steps.Record():
                 previous = see.current if see.current and see.current.release != step.release else see.previous
-                current = Released(step.release, step.image, step.colour)
+                current = Released(step.release, step.image, step.colour, step.generation)
                 self._set(current=current, previous=previous, intent=None, journal=())
             case steps.Remove():
                 self._refuse_active(step.colour)

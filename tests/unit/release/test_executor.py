@@ -196,3 +196,15 @@ def test_a_rollback_of_a_release_goes_back_and_forth() -> None:
         assert target.observed.serving is not None
         assert target.observed.serving.image == str(image)
         assert find_drift(target.observed) == ()
+
+
+def test_the_same_release_again_is_carried_out_again_when_what_it_left_is_not_well() -> None:
+    target = MemoryTarget(serving_blue())
+    _run(_plan(target.observed), target)
+    target.observed = replace(target.observed, green=replace(target.observed.green, healthy=False))
+    again = _plan(target.observed)
+    assert again.release == target.observed.current.release  # type: ignore[union-attr]
+    _run(again, target)
+    assert target.observed.active is Colour.BLUE
+    assert target.observed.blue.image == str(NEW)
+    assert target.observed.blue.healthy
