@@ -121,11 +121,22 @@ class Settling:
             self._settled.problems.append(f"{next(iter(objects))}: it opens for nobody here")
             return
         if good is None:
-            self._put(*key_objects.wrap(self._configuration.vault, purpose, *key, wanted, self._root_secret))
+            good, data = key_objects.wrap(self._configuration.vault, purpose, *key, wanted, self._root_secret)
+            self._put(good, data)
+            self._lock_alike(good, objects)
             self._settled.rewrapped += 1
         else:
             self._everywhere({good: objects[good]})
         self._forget({name: objects[name] for name in genuine if name != good})
+
+    def _lock_alike(self, new: str, objects: dict[str, list[Store]]) -> None:
+        """Lock a new key object as long as any of those whose place it takes: it is what opens locked content now."""
+        for store in self._stores.stores:
+            if store.keeps_locks:
+                locks = [store.locked_until(name) for name, holders in objects.items() if store in holders]
+                until = max((lock for lock in locks if lock is not None), default=None)
+                if until is not None:
+                    store.lock([new], until)
 
     def _everywhere(self, objects: dict[str, list[Store]]) -> None:
         """Bring objects to the stores that lack them."""
