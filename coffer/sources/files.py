@@ -27,6 +27,8 @@ class FilesSource:
 
     kind = "files"
 
+    reads_again = True
+
     def __init__(self, name: str, root: Path) -> None:
         self.name = name
         self.root = root

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from coffer.vault import points, tree_reading
-from coffer.vault.chunk_index import Location
+import numpy as np
+
+from coffer.vault import points
+from coffer.vault.chunk_index import ROW
+from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.chunks import ChunkNumbers
+from coffer.vault.known_chunks import KnownChunks
+from coffer.vault.parent_tree import ParentTree
 from coffer.vault.point_request import WriterAccess
 from coffer.vault.points import Manifest
-from coffer.vault.tree_reading import ParentTree
+from coffer.vault.prune_guard import PruneGuard
+from coffer.vault.upkeep import reads_too_much
 
 
 @dataclass(frozen=True)
@@ -19,15 +25,17 @@ class BasePoint:
     Attributes:
         manifest: Its manifest.
         listed: Names and sizes of all objects that it needs.
-        known: Chunks that are in packs which it needs; others of its indexes may be gone by now.
+        known: Its chunks.
+        whole: Nothing of it is about to be swept; if something is, `listed` and `known` are without it.
     """
 
     manifest: Manifest | None = None
     listed: dict[str, int] = field(default_factory=dict)
-    known: dict[bytes, Location] = field(default_factory=dict)
+    known: KnownChunks = field(default_factory=lambda: KnownChunks([], np.empty(0, ROW), {}))
+    whole: bool = True
 
     @classmethod
-    def load(cls, access: WriterAccess, manifest: Manifest | None) -> BasePoint:
+    def load(cls, access: WriterAccess, manifest: Manifest | None, guard: PruneGuard) -> BasePoint:
         """Read what a writer needs of a point.
 
         Raises:
@@ -37,17 +45,34 @@ class BasePoint:
             return cls()
         data = access.stores.read_needed(manifest.listing)
         listed = dict(points.open_list(access.configuration, manifest.listing, data).objects)
-        located = tree_reading.read_locations(access.stores, access.keys, manifest)
-        return cls(manifest, listed, {chunk: place for chunk, place in located.items() if place.pack.name in listed})
+        table = ChunkTable.load(access.stores, access.keys, manifest.index)
+        going = {pack.name for pack in table.packs if pack.run.hex() in guard.marked_runs} | guard.marked
+        staying = {name: size for name, size in listed.items() if name not in going}
+        known = KnownChunks(table.packs, table.rows, staying, _renewed(manifest))
+        return cls(manifest, staying, known, len(staying) == len(listed))
 
 
 def parent_tree(
-    access: WriterAccess, manifest: Manifest | None, name: str, kind: str, numbers: ChunkNumbers
+    access: WriterAccess, manifest: Manifest | None, name: str, kind: str, numbers: ChunkNumbers, *, reads_again: bool
 ) -> ParentTree | None:
-    """Return a source's tree in an earlier point, if that has the same source."""
+    """Return a source's tree in an earlier point, if that has the same source and can be built upon.
+
+    Args:
+        access: What may be read.
+        manifest: The earlier point.
+        name: The source's name.
+        kind: The source's kind.
+        numbers: The run's chunks by number.
+        reads_again: The source reads a file again when its parent asks for it. Another one has to do a full when what
+            it laid over its files has grown so large that a restore reads too much.
+    """
     record = manifest.source(name) if manifest else None
-    if record is None or record.kind != kind:
+    if manifest is None or record is None or record.kind != kind:
         return None
-    entries = tree_reading.read_entries(access.stores, access.keys, record, numbers)
-    subtrees = {bytes.fromhex(each.split("/")[-1][:32]): each for each in record.trees}
-    return ParentTree(record.facts, {entry.path: entry for entry in entries}, subtrees)
+    if not reads_again and reads_too_much(record.reads, record.live):
+        return None
+    return ParentTree(access.stores, access.keys, record, numbers, _renewed(manifest))
+
+
+def _renewed(manifest: Manifest) -> frozenset[bytes]:
+    return frozenset(manifest.renew[at : at + 32] for at in range(0, len(manifest.renew), 32))

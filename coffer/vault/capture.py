@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,8 +55,7 @@ class Hole:
     length: int
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One name in a source's tree.
 
     Attributes:
@@ -81,8 +81,7 @@ class Entry:
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
-@dataclass(frozen=True)
-class StoredEntry(Entry):
+class StoredEntry(Entry, frozen=True):
     """An entry as an earlier point knows it.
 
     Attributes:
@@ -108,7 +107,17 @@ class Parent(Protocol):
 
 
 class SourceSink(Protocol):
-    """Takes one source's tree. Entries may come in any order; a path comes once."""
+    """Takes one source's tree. Entries may come in any order; a path comes once.
+
+    But a file may be given again directly after itself, if it changed while it was read: then the later one counts.
+    """
+
+    def in_order(self) -> None:
+        """Promise, before the first entry, that paths will ascend: then the tree is written as it grows.
+
+        From then on the parent, too, is asked for ascending paths only, and memory does not grow with their number.
+        """
+        ...
 
     def add(self, entry: Entry) -> None:
         """Add a directory or a symbolic link."""
@@ -118,6 +127,10 @@ class SourceSink(Protocol):
         self, entry: Entry, blocks: Iterable[Buffer | Hole], *, ctime_ns: int = 0, split: Split = Split.CONTENT
     ) -> None:
         """Add a file with all its content, in blocks of any size; holes of a sparse file as `Hole`."""
+        ...
+
+    def add_link(self, entry: Entry) -> None:
+        """Add another name of a file that was added with the same `link`."""
         ...
 
     def add_unchanged(self, entry: Entry, *, ctime_ns: int = 0) -> None:

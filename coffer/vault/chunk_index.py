@@ -5,7 +5,7 @@ A point names all segments that it needs; a run adds one with what it stored, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -65,17 +65,9 @@ class _Segment(msgspec.Struct, frozen=True):
     rows: bytes
 
 
-def seal(keys: IndexKeys, locations: Iterable[tuple[bytes, Location]]) -> tuple[str, bytes]:
-    """Return the name and bytes of a segment."""
-    packs: dict[str, int] = {}
-    records: list[PackRecord] = []
-    rows: list[tuple[NDArray[np.uint8], int, int, int, int, int, int]] = []
-    for chunk_id, place in locations:
-        if place.pack.name not in packs:
-            packs[place.pack.name] = len(records)
-            records.append(place.pack)
-        rows.append((np.frombuffer(chunk_id, np.uint8), packs[place.pack.name], *place[1:]))
-    body = frames.compress(frames.encode(_Segment(keys.vault, records, np.array(rows, ROW).tobytes())))
+def seal(keys: IndexKeys, packs: list[PackRecord], rows: NDArray[np.void]) -> tuple[str, bytes]:
+    """Return the name and bytes of a segment: rows, and the packs that they count."""
+    body = frames.compress(frames.encode(_Segment(keys.vault, packs, rows.tobytes())))
     object_id = names.new_id()
     bound_to = frames.context(ObjectKind.INDEX, keys.vault, object_id)
     data = frames.header(ObjectKind.INDEX) + keys.tag + frames.seal(keys.records, bound_to, body)

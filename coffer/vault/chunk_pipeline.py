@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
+from typing import TypeVar
 
 from coffer.vault import chunks
 from coffer.vault.capture import Buffer
@@ -12,6 +14,7 @@ from coffer.vault.packs import PackWriter
 
 _WORKERS = 2
 _IN_WORK = 8
+T = TypeVar("T")
 
 
 class ChunkPipeline:
@@ -32,9 +35,15 @@ class ChunkPipeline:
 
     def submit_as(self, number: int, data: bytes) -> None:
         """Hand over a chunk whose number was reserved before."""
+        self.run(lambda: self.numbers.settle(number, self._packer.store(data)))
+
+    def run(self, work: Callable[[], T]) -> Future[T]:
+        """Do something in a thread, when there is room; what it raises, `check` raises, too."""
         self.check()
         self._room.acquire()
-        self._pool.submit(self._store, number, data).add_done_callback(self._done)
+        future = self._pool.submit(work)
+        future.add_done_callback(self._done)
+        return future
 
     def check(self) -> None:
         """Raise what a thread met."""
@@ -43,7 +52,10 @@ class ChunkPipeline:
 
     def finish(self) -> None:
         """Wait for all that was handed over; then every number is settled and every pack emitted."""
-        self._pool.shutdown(wait=True)
+        for _ in range(_IN_WORK):
+            self._room.acquire()
+        for _ in range(_IN_WORK):
+            self._room.release()
         self.check()
         self._packer.finish()
 
@@ -51,13 +63,10 @@ class ChunkPipeline:
         """End the threads without finishing packs."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _store(self, number: int, data: bytes) -> None:
-        self.numbers.settle(number, self._packer.store(data))
-
-    def _done(self, future: Future[None]) -> None:
-        self._room.release()
+    def _done(self, future: Future[T]) -> None:
         if not future.cancelled() and future.exception() is not None:
             self._failure = self._failure or future.exception()
+        self._room.release()
 
 
 class Bundle:
@@ -66,12 +75,14 @@ class Bundle:
     def __init__(self, pipeline: ChunkPipeline) -> None:
         self._pipeline = pipeline
         self._waiting = bytearray()
-        self._number = pipeline.numbers.reserve()
+        self._number = -1
 
     def add(self, data: Buffer) -> tuple[int, int]:
         """Add a piece no larger than a chunk; returns chunk number and offset."""
         if len(self._waiting) + len(data) > chunks.CHUNK_SIZE:
             self.flush()
+        if not self._waiting:
+            self._number = self._pipeline.numbers.reserve()
         place = (self._number, len(self._waiting))
         self._waiting += data
         return place
@@ -79,6 +90,5 @@ class Bundle:
     def flush(self) -> None:
         """Hand over what waits."""
         if self._waiting:
-            self._pipeline.submit_as(self._number, bytes(self._waiting))
-            self._waiting = bytearray()
-            self._number = self._pipeline.numbers.reserve()
+            waiting, self._waiting = self._waiting, bytearray()
+            self._pipeline.submit_as(self._number, bytes(waiting))

@@ -1,67 +1,16 @@
-"""Chunks: cut, named, compressed; and the numbers by which a run speaks of them."""
+"""How large chunks are, and the numbers by which a run speaks of them."""
 
 from __future__ import annotations
 
-import threading
 from typing import Protocol
 
-import zstandard
-
 CHUNK_SIZE = 1 << 20
+"""What a chunk holds where a source is cut at fixed places; about what it holds where the content decides."""
+SMALLEST_CHUNK = 512 << 10
+LARGEST_CHUNK = 4 << 20
+"""Of content that is cut where it says so; the last chunk of a file may be smaller."""
 SMALL_FILE = 128 << 10
 """A file up to this size is bundled with others into one chunk."""
-STORED = 0
-ZSTD = 1
-_LEVEL = 1
-_SAMPLE = 4096
-_WORTH_IT = 0.97
-_local = threading.local()
-
-
-def compress(data: bytes) -> tuple[int, bytes]:
-    """Compress a chunk, or leave it when a sample or the result shows that it is not worth it.
-
-    Returns:
-        The encoding and the bytes.
-    """
-    compressor = getattr(_local, "compressor", None)
-    if compressor is None:
-        compressor = _local.compressor = zstandard.ZstdCompressor(level=_LEVEL)
-    if len(data) > 16 * _SAMPLE and _looks_random(compressor, data):
-        return STORED, data
-    packed: bytes = compressor.compress(data)
-    return (ZSTD, packed) if len(packed) < len(data) * _WORTH_IT else (STORED, data)
-
-
-def decompress(encoding: int, data: bytes, size: int) -> bytes:
-    """Return a chunk's content.
-
-    Raises:
-        ValueError: It is not of that encoding and size.
-    """
-    if encoding == STORED:
-        content = data
-    elif encoding == ZSTD:
-        decompressor = getattr(_local, "decompressor", None)
-        if decompressor is None:
-            decompressor = _local.decompressor = zstandard.ZstdDecompressor()
-        try:
-            if zstandard.frame_content_size(data) != size:
-                raise ValueError("a chunk has another size than its index says")
-            content = decompressor.decompress(data, max_output_size=size)
-        except zstandard.ZstdError as error:
-            raise ValueError("a chunk does not decompress") from error
-    else:
-        raise ValueError(f"unknown encoding {encoding}")
-    if len(content) != size:
-        raise ValueError("a chunk has another size than its index says")
-    return content
-
-
-def _looks_random(compressor: zstandard.ZstdCompressor, data: bytes) -> bool:
-    step = len(data) // 4
-    sample = b"".join(data[start : start + _SAMPLE] for start in range(0, 4 * step, step))
-    return len(compressor.compress(sample)) > len(sample) * _WORTH_IT
 
 
 class ChunkNumbering(Protocol):
@@ -78,6 +27,7 @@ class ChunkNumbers:
     def __init__(self) -> None:
         self._ids: list[bytes | None] = []
         self._numbers: dict[bytes, int] = {}
+        self._settled = 0
 
     def reserve(self) -> int:
         """Return a number for a chunk whose id is being computed."""
@@ -95,6 +45,12 @@ class ChunkNumbers:
             number = self._numbers[chunk_id] = len(self._ids)
             self._ids.append(chunk_id)
         return number
+
+    def are_settled(self, highest: int) -> bool:
+        """Tell whether all chunks up to this number have an id."""
+        while self._settled < len(self._ids) and self._ids[self._settled] is not None:
+            self._settled += 1
+        return highest < self._settled
 
     def id(self, number: int) -> bytes:
         """Return a chunk's id; all reserved numbers must be settled."""

@@ -32,6 +32,13 @@ def from_bytes(data: bytes) -> Extents:
     return np.frombuffer(data, DTYPE)
 
 
+def chunks_of(data: bytes) -> NDArray[np.uint32]:
+    """Return the chunks that extents use, ascending, each once."""
+    every = from_bytes(data)["chunk"]
+    used: NDArray[np.uint32] = np.unique(every[every != HOLE])
+    return used
+
+
 def hole(length: int) -> Extents:
     """Return extents of zeros; long ones are cut so that lengths fit 32 bits."""
     lengths = np.full(-(-length // LARGEST), LARGEST, np.int64)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from coffer.errors import IntegrityError
 from coffer.keys import sealing
-from coffer.vault import chunks, frames, names
-from coffer.vault.chunk_index import Location, PackRecord
+from coffer.vault import compression, frames, names
+from coffer.vault.chunk_index import ROW, Location, PackRecord
+from coffer.vault.compression import DEFAULT, Compression
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.stores.protocol import Buffer
@@ -61,17 +65,27 @@ class PackWriter:
     Args:
         keys: The vault's index keys.
         run: The key of this run.
-        known: Chunks that need not be stored again; those stored here are added.
+        known: Chunks that need not be stored again.
         emit: Takes each finished pack: name and bytes.
+        compression: How chunks are compressed.
+
+    Attributes:
+        added: Each pack, and the chunks in it as rows of an index.
     """
 
     def __init__(
-        self, keys: IndexKeys, run: RunKey, known: dict[bytes, Location], emit: Callable[[str, bytes], None]
+        self,
+        keys: IndexKeys,
+        run: RunKey,
+        known: Container[bytes],
+        emit: Callable[[str, bytes], None],
+        compression: Compression = DEFAULT,
     ) -> None:
         self.keys = keys
         self.run = run
         self.known = known
-        self.added: list[tuple[bytes, Location]] = []
+        self.added: list[tuple[PackRecord, NDArray[np.void]]] = []
+        self._compression = compression
         self._taken: set[bytes] = set()
         self._emit = emit
         self._pack: _Pack | None = None
@@ -84,7 +98,7 @@ class PackWriter:
             if chunk_id in self._taken or chunk_id in self.known:
                 return chunk_id
             self._taken.add(chunk_id)
-        encoding, packed = chunks.compress(data)
+        encoding, packed = self._compression.compress(data)
         pack, position = self._allot(chunk_id, len(packed), len(data), encoding)
         bound_to = _chunk_context(self.keys.vault, pack.id, position, chunk_id)
         sealed = sealing.seal(pack.content_key, nonce(position), packed, bound_to)
@@ -125,15 +139,17 @@ class PackWriter:
         data = b"".join((head, *pack.parts))
         name = names.name_of(names.spread(names.PACKS, pack.id), pack.id, data)
         record = PackRecord(name, len(data), self.run.id, pack.wrapped)
-        offset = HEADER_SIZE
-        located = []
-        for position, ((chunk_id, size, encoding), part) in enumerate(zip(pack.rows, pack.parts, strict=True)):
-            located.append((chunk_id, Location(record, position, offset, len(part), size, encoding)))
-            offset += len(part)
+        rows = np.zeros(len(pack.rows), ROW)
+        rows["id"] = np.frombuffer(b"".join([row[0] for row in pack.rows]), np.uint8).reshape(-1, 32)
+        rows["position"] = np.arange(rows.size)
+        rows["sealed"] = [len(part) for part in pack.parts]
+        rows["offset"] = HEADER_SIZE + np.cumsum(rows["sealed"]) - rows["sealed"]
+        rows["size"] = [row[1] for row in pack.rows]
+        rows["encoding"] = [row[2] for row in pack.rows]
+        pack.parts.clear()
         self._emit(name, data)
         with self._lock:
-            self.added.extend(located)
-            self.known.update(located)
+            self.added.append((record, rows))
 
 
 def open_chunk(keys: IndexKeys, content_key: bytes, chunk_id: bytes, place: Location, sealed: Buffer) -> bytes:
@@ -146,7 +162,7 @@ def open_chunk(keys: IndexKeys, content_key: bytes, chunk_id: bytes, place: Loca
     bound_to = _chunk_context(keys.vault, names.ObjectName.parse(place.pack.name).id, place.position, chunk_id)
     try:
         packed = sealing.open_sealed(content_key, nonce(place.position), sealed, bound_to)
-        content = chunks.decompress(place.encoding, packed, place.size)
+        content = compression.decompress(place.encoding, packed, place.size)
     except ValueError as error:
         raise IntegrityError("An object is not what was written", detail=f"{where}: {error}") from error
     if keys.chunk_id(content) != chunk_id:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from coffer.errors import CofferError, NotInEveryStore, UsageError
@@ -11,9 +11,12 @@ from coffer.vault import point_records, points
 from coffer.vault.base_point import BasePoint, parent_tree
 from coffer.vault.capture import Fact, Kind, Source
 from coffer.vault.catalogue import Known
+from coffer.vault.chunk_usage import usage
+from coffer.vault.compression import DEFAULT, Compression
 from coffer.vault.point_records import PointIdentity
 from coffer.vault.point_request import PointRequest, SourceSummary, WriterAccess
 from coffer.vault.points import Manifest, Point
+from coffer.vault.prune_guard import PruneGuard
 from coffer.vault.run_output import RunOutput
 from coffer.vault.tree_capture import TreeCapture
 
@@ -27,7 +30,18 @@ class PointBuilder:
         existing: The committed point of the same seed; then capturing and committing do nothing more.
     """
 
-    def __init__(self, access: WriterAccess, request: PointRequest, known: list[Known], parent: Known | None) -> None:
+    def __init__(
+        self,
+        access: WriterAccess,
+        request: PointRequest,
+        known: list[Known],
+        parent: Known | None,
+        *,
+        compression: Compression = DEFAULT,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._compression = compression
+        self._progress = progress
         self._access = access
         self._request = request
         self._id = request.point_id(access.keys.vault)
@@ -41,9 +55,13 @@ class PointBuilder:
     def __enter__(self) -> PointBuilder:
         """Start the run, unless the point exists."""
         if self.existing is None:
+            access = self._access
+            guard = PruneGuard(access.stores, access.keys.vault, access.retention.grace)
             base = self._parent or self._previous
-            loaded = BasePoint.load(self._access, base.manifest if base else None)
-            self._output = RunOutput(self._access, loaded)
+            loaded = BasePoint.load(access, base.manifest if base else None, guard)
+            if not loaded.whole:
+                self._parent = None  # its source would build upon what is about to be swept: it does a full
+            self._output = RunOutput(access, loaded, guard, self._compression)
         return self
 
     def __exit__(
@@ -68,8 +86,16 @@ class PointBuilder:
         output = self._running()
         before = time.monotonic()
         manifest = self._parent.manifest if self._parent else None
-        parent = parent_tree(self._access, manifest, source.name, source.kind, output.numbers)
-        sink = TreeCapture(self._access.keys, output.pipeline, output.bundle, parent)
+        parent = parent_tree(
+            self._access,
+            manifest,
+            source.name,
+            source.kind,
+            output.numbers,
+            reads_again=getattr(source, "reads_again", False),
+        )
+        keys, trees = self._access.keys, output.trees(parent)
+        sink = TreeCapture(keys, output.pipeline, output.bundle, parent, trees, self._progress)
         kind = self._request.kind if parent is not None else Kind.FULL
         facts = dict(source.capture(sink, kind, parent))
         output.pipeline.check()
@@ -104,8 +130,13 @@ class PointBuilder:
 
     def _put_records(self, output: RunOutput, facts: Mapping[str, Fact]) -> Manifest:
         access = self._access
-        sources = [point_records.put_tree(access, output, sink, summary) for sink, summary in self._captures.values()]
-        index = point_records.put_index(access, output, (sink.entries.values() for sink, _ in self._captures.values()))
+        trees = {name: sink.finish() for name, (sink, _) in self._captures.items()}
+        used = usage([sink.trees.live for sink, _ in self._captures.values()], output.numbers)
+        chunks = point_records.put_index(access, output, used)
+        sources = [
+            point_records.source_record(sink, summary, trees[name], chunks, output.numbers)
+            for name, (sink, summary) in self._captures.items()
+        ]
         previous = self._previous
         newest = max(previous.point.counter if previous else 0, access.heads.counter(self._request.service))
         identity = PointIdentity(
@@ -114,7 +145,7 @@ class PointBuilder:
             parent=self._parent.point.name if self._parent else None,
             previous=bytes.fromhex(previous.point.object_name[-64:]) if previous else b"",
         )
-        return point_records.make_manifest(access, output, self._request, identity, sources, index, facts)
+        return point_records.make_manifest(access, output, self._request, identity, sources, chunks, facts)
 
     def _running(self) -> RunOutput:
         if self._output is None:
@@ -126,8 +157,7 @@ def _summarise(
     source: Source, sink: TreeCapture, kind: Kind, facts: Mapping[str, Fact], seconds: float
 ) -> SourceSummary:
     done = Kind(str(facts.get("kind", kind)))
-    size = sum(entry.size for entry in sink.entries.values())
-    return SourceSummary(source.name, source.kind, done, len(sink.entries), size, sink.read, seconds, facts)
+    return SourceSummary(source.name, source.kind, done, sink.files, sink.size, sink.read, seconds, facts)
 
 
 def _known_summary(point: Point, source: Source) -> SourceSummary:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coffer.vault import chunk_index, key_objects, names, points, trees
+import numpy as np
+
+from coffer.vault import chunk_index, key_objects, names, points
 from coffer.vault.capture import Fact, Kind
-from coffer.vault.chunk_usage import used_chunks
+from coffer.vault.chunk_index import PackRecord
+from coffer.vault.chunk_usage import Usage, usage
+from coffer.vault.chunks import ChunkNumbers
+from coffer.vault.known_chunks import Rows, ids_of, joined
 from coffer.vault.point_request import PointRequest, SourceSummary, WriterAccess
 from coffer.vault.points import Manifest, ObjectList, SourceRecord
 from coffer.vault.run_output import RunOutput
 from coffer.vault.tree_capture import TreeCapture
-from coffer.vault.trees import TreeEntry
+from coffer.vault.upkeep import chunks_to_renew
 
 _MOST_SEGMENTS = 16
 
@@ -35,51 +40,71 @@ class PointIdentity:
     previous: bytes
 
 
-def put_tree(access: WriterAccess, output: RunOutput, sink: TreeCapture, summary: SourceSummary) -> SourceRecord:
-    """Put a source's subtrees and return its record; subtrees that the parent has are shared."""
-    shared = sink.parent.subtrees if sink.parent else {}
-    listed = output.base.listed
-    found: list[str] = []
-    for part in trees.cut([sink.entries[path] for path in sorted(sink.entries)]):
-        tree_id, name, data = trees.seal(access.keys, part, output.numbers)
-        if shared.get(tree_id) in listed:
-            name = shared[tree_id]
-            output.objects[name] = listed[name]
-        else:
-            output.put(name, data)
-        found.append(name)
+@dataclass(frozen=True)
+class Chunks:
+    """The chunks of a point.
+
+    Attributes:
+        packs: Packs that rows count.
+        rows: One row a chunk, as an index has it.
+        used: How much of each the point uses.
+        segments: The indexes that know them.
+    """
+
+    packs: list[PackRecord]
+    rows: Rows
+    used: Usage
+    segments: list[str]
+
+    @property
+    def renew(self) -> bytes:
+        """What the next backup shall store anew."""
+        return chunks_to_renew(self.packs, self.rows, self.used.of(self.rows))
+
+
+def source_record(
+    sink: TreeCapture, summary: SourceSummary, trees: list[str], chunks: Chunks, numbers: ChunkNumbers
+) -> SourceRecord:
+    """Return a source's record."""
+    mine = usage([sink.trees.live], numbers)
+    rows = mine.rows_in(chunks.rows)
     return SourceRecord(
         name=summary.name,
         kind=summary.kind,
         done=summary.done.value,
         files=summary.files,
         size=summary.size,
-        trees=found,
+        trees=trees,
         facts=dict(summary.facts),
+        live=int(mine.of(rows).sum()),
+        reads=int(rows["size"].sum(dtype=np.int64)),
     )
 
 
-def put_index(access: WriterAccess, output: RunOutput, files: Iterable[Iterable[TreeEntry]]) -> list[str]:
+def put_index(access: WriterAccess, output: RunOutput, used: Usage) -> Chunks:
     """Put where this run's chunks are; name the base's segments and packs that are still needed.
 
     When segments have become many, one new segment replaces them.
     """
     base = output.base
-    used = used_chunks(files, output.numbers)
-    reused = {chunk: place for chunk, place in base.known.items() if chunk in used}
-    packs = {place.pack.name: place.pack for place in reused.values()}
-    _name_run_keys(access, output, {pack.run for pack in packs.values()})
-    output.objects.update({name: pack.size for name, pack in packs.items()})
-    older = [name for name in (base.manifest.index if base.manifest else []) if name in base.listed]
-    added = list(output.packer.added)
-    if len(older) >= _MOST_SEGMENTS:
-        older, added = [], [*reused.items(), *added]
-    output.objects.update({name: base.listed[name] for name in older})
-    if not added:
-        return older
-    name, data = chunk_index.seal(access.keys, added)
-    output.put(name, data)
-    return [*older, name]
+    added = joined([([pack], rows) for pack, rows in output.packer.added])
+    known = base.known.used(used.ids)
+    reused = joined([(base.known.packs, known[~np.isin(ids_of(known), ids_of(added[1]))])])
+    packs, rows = joined([reused, added])
+    _name_run_keys(access, output, {pack.run for pack in reused[0]})
+    output.objects.update({pack.name: pack.size for pack in reused[0]})
+    older = base.manifest.index if base.manifest else []
+    segments = [name for name in older if name in base.listed]
+    fold = len(segments) >= _MOST_SEGMENTS or len(segments) < len(older)  # one of them is about to be swept
+    if fold:
+        segments = []
+    for name in segments:
+        output.name_again(name)
+    if fold or added[0]:
+        name, data = chunk_index.seal(access.keys, *((packs, rows) if fold else added))
+        output.put(name, data)
+        segments = [*segments, name]
+    return Chunks(packs, used.rows_in(rows), used, segments)
 
 
 def make_manifest(
@@ -88,7 +113,7 @@ def make_manifest(
     request: PointRequest,
     identity: PointIdentity,
     sources: list[SourceRecord],
-    index: list[str],
+    chunks: Chunks,
     facts: Mapping[str, Fact],
 ) -> Manifest:
     """Put the point's list and return its manifest, which is yet to be put."""
@@ -124,10 +149,11 @@ def make_manifest(
         run=output.run.key.id,
         run_commitment=output.run.commitment,
         listing=listing,
-        index=index,
+        index=chunks.segments,
         sources=sources,
-        stored=sum(place.sealed for _, place in output.packer.added),
+        stored=sum(int(rows["sealed"].sum(dtype=np.int64)) for _, rows in output.packer.added),
         facts=dict(facts),
+        renew=chunks.renew,
     )
 
 

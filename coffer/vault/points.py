@@ -83,7 +83,7 @@ class Point:
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A source as a manifest holds it."""
+    """A source as a manifest holds it; a restore gives `live` bytes of content, from chunks of `reads` bytes."""
 
     name: str
     kind: str
@@ -92,6 +92,8 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     trees: list[str]
     facts: dict[str, Any]
+    live: int = 0
+    reads: int = 0
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +116,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[SourceRecord]
     stored: int
     facts: dict[str, Any]
+    renew: bytes = b""
 
     def source(self, name: str) -> SourceRecord | None:
         """Return one of its sources by name."""

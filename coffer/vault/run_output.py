@@ -9,13 +9,17 @@ from coffer.vault import configuration as configurations
 from coffer.vault.base_point import BasePoint
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
 from coffer.vault.chunks import ChunkNumbers
-from coffer.vault.completion import complete_store
+from coffer.vault.completion import commit_point
+from coffer.vault.compression import DEFAULT, Compression
 from coffer.vault.fan_out import FanOut
 from coffer.vault.packs import PackWriter
+from coffer.vault.parent_tree import ParentTree
 from coffer.vault.point_request import WriterAccess
+from coffer.vault.prune_guard import PruneGuard
 from coffer.vault.runs import Run
 from coffer.vault.store_set import gravest
 from coffer.vault.stores.protocol import Store
+from coffer.vault.subtree_writer import SubtreeWriter, TreeOutput
 
 
 class RunOutput:
@@ -31,12 +35,15 @@ class RunOutput:
         objects: Names and sizes of all that the point needs, so far.
     """
 
-    def __init__(self, access: WriterAccess, base: BasePoint) -> None:
+    def __init__(
+        self, access: WriterAccess, base: BasePoint, guard: PruneGuard, compression: Compression = DEFAULT
+    ) -> None:
         self.base = base
+        self._guard = guard
         self.run = Run.begin(access.configuration, access.credentials)
         self.numbers = ChunkNumbers()
         self.objects: dict[str, int] = {}
-        self.packer = PackWriter(access.keys, self.run.key, dict(base.known), self.put)
+        self.packer = PackWriter(access.keys, self.run.key, base.known, self.put, compression)
         self.pipeline = ChunkPipeline(self.packer, self.numbers)
         self.bundle = Bundle(self.pipeline)
         self._access = access
@@ -55,12 +62,33 @@ class RunOutput:
         self.objects[name] = len(data)
         self._fan.put(name, data)
 
+    def name_again(self, name: str) -> None:
+        """Name an object that the base point needs, too."""
+        self.objects[name] = self.base.listed[name]
+
     def put_run_key(self) -> None:
         """Put the run's key unless it was; a point's list must name it even where the run stored nothing else."""
         with self._first_put:
             if self.run.name not in self.objects:
                 self.objects[self.run.name] = len(self.run.data)
                 self._fan.put(self.run.name, self.run.data)
+
+    def trees(self, parent: ParentTree | None) -> SubtreeWriter:
+        """Return a way to store the tree of a source."""
+        return SubtreeWriter(
+            TreeOutput(
+                keys=self._access.keys,
+                numbers=self.numbers,
+                listed=self.base.listed,
+                put=self.put,
+                name_again=self.name_again,
+                submit=self.pipeline.run,
+                flush=self.bundle.flush,
+                marked=self._guard.marked,
+                again=self.run.key.id,
+            ),
+            parent,
+        )
 
     def finish_chunks(self) -> None:
         """Wait until every chunk is stored and every pack handed over."""
@@ -79,8 +107,8 @@ class RunOutput:
         done: set[str] = set()
 
         def commit(store: Store) -> None:
-            complete_store(store, self._stores, dict(self.objects))
-            store.put(name, data)
+            window = self._access.retention.window
+            commit_point(store, self._stores, dict(self.objects), (name, data), self._guard, window)
             done.add(store.url)
 
         self._fan.flush()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,58 +13,102 @@ from coffer.vault import chunks, extents, splitting
 from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Hole, Split
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
 from coffer.vault.index_keys import IndexKeys
-from coffer.vault.tree_reading import ParentTree
+from coffer.vault.parent_tree import ParentTree
+from coffer.vault.splitting import ContentSplitter
+from coffer.vault.subtree_writer import SubtreeWriter
 from coffer.vault.trees import TreeEntry, type_number
 
-_ZEROS = bytes(chunks.CHUNK_SIZE)
+_ZEROS = bytes(chunks.LARGEST_CHUNK)
+_FILE = type_number(EntryType.FILE)
+_TYPE_NUMBERS = {kind: type_number(kind) for kind in EntryType}
+
+
+class Content(NamedTuple):
+    """What a file holds, as a tree says it: size, hash (or nothing), extents."""
+
+    size: int
+    hash: bytes
+    extents: bytes
+
+
+_NOTHING = Content(0, b"", b"")
 
 
 class TreeCapture:
     """Takes entries of one source; see `capture.SourceSink` for the methods' contract.
 
     Attributes:
-        entries: What was taken, by path.
+        files: Entries taken.
+        size: Bytes of content in them.
         read: Bytes of content that were handed over.
         parent: The same source in the parent point.
     """
 
-    def __init__(self, keys: IndexKeys, pipeline: ChunkPipeline, bundle: Bundle, parent: ParentTree | None) -> None:
-        self.entries: dict[bytes, TreeEntry] = {}
-        self.read = 0
+    def __init__(
+        self,
+        keys: IndexKeys,
+        pipeline: ChunkPipeline,
+        bundle: Bundle,
+        parent: ParentTree | None,
+        trees: SubtreeWriter,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.files = self.size = self.read = 0
+        self.parent = parent
+        self.trees = trees
         self._keys = keys
         self._pipeline = pipeline
         self._bundle = bundle
-        self.parent = parent
+        self._splitter = ContentSplitter(splitting.seed(keys.chunk_ids))
+        self._progress = progress
+        self._ordered = False
+        self._last: TreeEntry | None = None
+        self._entries: dict[bytes, TreeEntry] = {}
+        self._linked: dict[int, Content] = {}
+
+    def in_order(self) -> None:
+        """Take ascending paths from now on."""
+        self._ordered = True
+        if self.parent is not None:
+            self.parent.in_order()
 
     def add(self, entry: Entry) -> None:
         """Add a directory or a symbolic link."""
-        self._keep(entry, 0, b"", b"", 0)
+        before = self.parent.find(entry.path) if self.parent else None
+        if before is not None and _is_same(before, entry, 0):
+            self._keep(before)
+        else:
+            self._keep(_tree_entry(entry, _NOTHING, 0))
 
     def add_file(
         self, entry: Entry, blocks: Iterable[Buffer | Hole], *, ctime_ns: int = 0, split: Split = Split.CONTENT
     ) -> None:
         """Add a file with all its content."""
-        size, parts, digest = 0, [], b""
-        for data in splitting.fixed(blocks):
-            if isinstance(data, Hole):
-                parts.append(extents.hole(data.length).tobytes())
-                size += data.length
-                continue
-            if len(data) <= chunks.SMALL_FILE:  # a whole small file, or the tail of a large one
-                digest = b"" if size else self._keys.chunk_id(data)
-                parts.append(self._small(entry.path, data, digest))
-            elif data == _ZEROS[: len(data)]:
-                parts.append(extents.single(extents.HOLE, 0, len(data)))
-            else:
-                parts.append(extents.single(self._pipeline.submit(data), 0, len(data)))
-            size += len(data)
-        self.read += size
-        self._keep(entry, size, digest, b"".join(parts), ctime_ns)
+        if type(blocks) is list and len(blocks) == 1 and 0 < len(blocks[0]) <= chunks.SMALL_FILE:
+            content = self._whole(entry.path, blocks[0])
+        else:
+            content = self._split(entry.path, blocks, split)
+        self.read += content.size
+        if entry.link:
+            self._linked[entry.link] = content
+        self._keep(_tree_entry(entry, content, ctime_ns))
+
+    def add_link(self, entry: Entry) -> None:
+        """Add another name of a file that was added."""
+        content = self._linked.get(entry.link)
+        if content is None or not entry.link:
+            raise UsageError("A link was added before its file", detail=repr(entry.path))
+        self._keep(_tree_entry(entry, content, 0))
 
     def add_unchanged(self, entry: Entry, *, ctime_ns: int = 0) -> None:
         """Add a file whose content is what the parent has."""
         before = self._before(entry.path)
-        self._keep(entry, before.size, before.hash, before.extents, ctime_ns)
+        if entry.link:
+            self._linked[entry.link] = Content(before.size, before.hash, before.extents)
+        if _is_same(before, entry, ctime_ns):
+            self._keep(before)
+        else:
+            self._keep(_tree_entry(entry, Content(before.size, before.hash, before.extents), ctime_ns))
 
     def add_pages(self, entry: Entry, size: int, pages: NDArray[np.uint32], content: Iterable[Buffer]) -> None:
         """Add a file that equals the parent's but for some pages."""
@@ -77,15 +122,23 @@ class TreeCapture:
         patches = _clip(starts, patches, size)
         result = extents.overlay(extents.from_bytes(before.extents), size, starts, patches)
         self.read += taken
-        self._keep(entry, size, b"", result.tobytes(), 0)
+        self._keep(_tree_entry(entry, Content(size, b"", result.tobytes()), 0))
+
+    def finish(self) -> list[str]:
+        """Return the names of the tree's subtrees; every chunk has its id by now."""
+        for path in sorted(self._entries):
+            self.trees.add(self._entries.pop(path))
+        if self._ordered and self._last is not None:
+            self.trees.add(self._last)
+            self._last = None
+        return self.trees.finish()
 
     def _store_pages(
         self, pages: NDArray[np.int64], content: Iterable[Buffer]
     ) -> tuple[NDArray[np.int64], extents.Extents, int]:
         """Bundle the pages; return where in the file each run of neighbours stands, and what stands there."""
         starts, patches, taken = [], [], 0
-        for data in splitting.fixed(content):
-            assert not isinstance(data, Hole)  # noqa: S101 - pages hold none
+        for data in splitting.split_pages(content):
             mine = pages[taken // PAGE_SIZE : (taken + len(data)) // PAGE_SIZE]
             number, offset = self._bundle.add(data)
             first = np.flatnonzero(np.concatenate(([True], np.diff(mine) != 1))) if mine.size else mine
@@ -97,37 +150,96 @@ class TreeCapture:
             return np.empty(0, np.int64), extents.empty(), 0
         return np.concatenate(starts), np.concatenate(patches), taken
 
-    def _small(self, path: bytes, data: bytes, digest: bytes) -> bytes:
-        before = self.parent.entries.get(path) if self.parent else None
-        if before is not None and digest and before.hash == digest and before.size == len(data):
-            return before.extents
-        return extents.single(*self._bundle.add(data), len(data))
+    def _split(self, path: bytes, blocks: Iterable[Buffer | Hole], split: Split) -> Content:
+        size, parts, digest = 0, [], b""
+        cut = self._splitter.split if split is Split.CONTENT else splitting.split_fixed
+        for data in cut(blocks):
+            if isinstance(data, Hole):
+                parts.append(extents.hole(data.length).tobytes())
+                size += data.length
+                digest = b""
+                continue
+            if _is_zeros(data):
+                parts.append(extents.single(extents.HOLE, 0, len(data)))
+            elif len(data) > chunks.SMALL_FILE or (size and split is Split.CONTENT):
+                parts.append(extents.single(self._pipeline.submit(data), 0, len(data)))
+            elif size:  # the tail of a relation, which has no neighbour to be found by
+                parts.append(extents.single(*self._bundle.add(data), len(data)))
+            else:
+                _, digest, part = self._whole(path, data)
+                parts.append(part)
+            digest = digest if len(parts) == 1 else b""
+            size += len(data)
+        return Content(size, digest, b"".join(parts))
+
+    def _whole(self, path: bytes, data: Buffer) -> Content:
+        """Bundle a small file, unless the parent has the same at the same path."""
+        digest = self._keys.chunk_id(data)
+        before = self.parent.find(path) if self.parent else None
+        if before is not None and before.hash == digest and before.size == len(data):
+            return Content(before.size, digest, before.extents)
+        return Content(len(data), digest, extents.single(*self._bundle.add(data), len(data)))
 
     def _before(self, path: bytes) -> TreeEntry:
-        before = self.parent.entries.get(path) if self.parent else None
-        if before is None or before.type != type_number(EntryType.FILE):
+        before = self.parent.find(path) if self.parent else None
+        if before is None or before.type != _FILE:
             raise UsageError("The parent has no such file", detail=repr(path))
         return before
 
-    def _keep(self, entry: Entry, size: int, digest: bytes, parts: bytes, ctime_ns: int) -> None:
-        if entry.path in self.entries:
-            raise UsageError("A source gave a path twice", detail=repr(entry.path))
-        kept = TreeEntry(
-            entry.path,
-            type_number(entry.type),
-            entry.mode,
-            entry.uid,
-            entry.gid,
-            entry.mtime_ns,
-            ctime_ns,
-            size,
-            entry.target,
-            digest,
-            entry.link,
-            entry.xattrs,
-            parts,
-        )
-        self.entries[entry.path] = kept
+    def _keep(self, entry: TreeEntry) -> None:
+        """Keep an entry; in order, the newest is held back, since it may be given again."""
+        last, path = self._last, entry.path
+        if last is not None and path == last.path:
+            self.files -= 1
+            self.size -= last.size
+        elif path in self._entries or (self._ordered and last is not None and path < last.path):
+            raise UsageError("A source gave a path twice, or out of order", detail=repr(path))
+        elif self._ordered and last is not None:
+            self.trees.add(last)
+        if not self._ordered:
+            self._entries[path] = entry
+        self._last = entry
+        self.files += 1
+        self.size += entry.size
+        if self._progress is not None:
+            self._progress(self.files, self.read)
+
+
+def _tree_entry(entry: Entry, content: Content, ctime_ns: int) -> TreeEntry:
+    return TreeEntry(
+        entry.path,
+        _TYPE_NUMBERS[entry.type],
+        entry.mode,
+        entry.uid,
+        entry.gid,
+        entry.mtime_ns,
+        ctime_ns,
+        content.size,
+        entry.target,
+        content.hash,
+        entry.link,
+        entry.xattrs,
+        content.extents,
+    )
+
+
+def _is_same(before: TreeEntry, entry: Entry, ctime_ns: int) -> bool:
+    """Tell whether an entry says what the parent's does; then the very object is kept, and its subtree shared."""
+    return (
+        before.mtime_ns == entry.mtime_ns
+        and before.ctime_ns == ctime_ns
+        and before.mode == entry.mode
+        and before.uid == entry.uid
+        and before.gid == entry.gid
+        and before.link == entry.link
+        and before.type == _TYPE_NUMBERS[entry.type]
+        and before.target == entry.target
+        and before.xattrs == entry.xattrs
+    )
+
+
+def _is_zeros(data: bytes) -> bool:
+    return data[:64] == _ZEROS[: min(64, len(data))] and data == _ZEROS[: len(data)]
 
 
 def _clip(starts: NDArray[np.int64], patches: extents.Extents, size: int) -> extents.Extents:

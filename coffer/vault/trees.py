@@ -5,8 +5,7 @@ The sorted list of entries is cut where a path's checksum says so: a change move
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -20,8 +19,10 @@ from coffer.vault.chunks import ChunkNumbering, ChunkNumbers
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
 
-_CUT_ONE_IN = 512
-_HEAVIEST = 64 << 10  # extents; keeps a subtree below a megabyte or two
+CUT_ONE_IN = 512
+"""A subtree ends after a path whose CRC-32 is a multiple of this."""
+HEAVIEST = (64 << 10) * extents.DTYPE.itemsize
+"""Or with so many bytes of extents: keeps a subtree below a megabyte or two."""
 _TYPES = (EntryType.FILE, EntryType.DIRECTORY, EntryType.SYMLINK)
 
 
@@ -59,12 +60,13 @@ class TreeEntry(msgspec.Struct, array_like=True, gc=False):
         )
 
 
-class _Subtree(msgspec.Struct):
+class _Subtree(msgspec.Struct, omit_defaults=True):
     vault: bytes
     entries: list[TreeEntry]
     counts: list[int]
     chunks: bytes
     extents: bytes
+    again: bytes = b""
 
 
 def type_number(kind: EntryType) -> int:
@@ -72,31 +74,19 @@ def type_number(kind: EntryType) -> int:
     return _TYPES.index(kind)
 
 
-def cut(entries: Sequence[TreeEntry]) -> Iterator[list[TreeEntry]]:
-    """Cut sorted entries into subtrees."""
-    part: list[TreeEntry] = []
-    weight = 0
-    for entry in entries:
-        part.append(entry)
-        weight += len(entry.extents) // extents.DTYPE.itemsize
-        if zlib.crc32(entry.path) % _CUT_ONE_IN == 0 or weight > _HEAVIEST:
-            yield part
-            part, weight = [], 0
-    if part:
-        yield part
-
-
-def seal(keys: IndexKeys, entries: Sequence[TreeEntry], numbers: ChunkNumbers) -> tuple[bytes, str, bytes]:
+def seal(
+    keys: IndexKeys, entries: Sequence[TreeEntry], numbers: ChunkNumbers, again: bytes = b""
+) -> tuple[bytes, str, bytes]:
     """Return id, name and bytes of a subtree.
 
     The id comes from the content, and the nonce from the compressed content, so that equal subtrees are one object
-    and a nonce never serves two plaintexts.
+    and a nonce never serves two plaintexts. `again` makes it another object: the equal one is about to be swept.
     """
     every = extents.from_bytes(b"".join(entry.extents for entry in entries)).copy()
     counts = [len(entry.extents) // extents.DTYPE.itemsize for entry in entries]
     table = _number_locally(every, numbers)
     bare = [msgspec.structs.replace(entry, extents=b"") for entry in entries]
-    plain = frames.encode(_Subtree(keys.vault, bare, counts, table, every.tobytes()))
+    plain = frames.encode(_Subtree(keys.vault, bare, counts, table, every.tobytes(), again))
     tree_id = blake3(plain, key=keys.tree_ids).digest()[:16]
     packed = frames.compress(plain)
     nonce = blake3(packed, key=keys.tree_nonces).digest()[: sealing.NONCE_SIZE]

@@ -17,7 +17,7 @@ import msgspec
 
 from coffer.errors import CofferError, IntegrityError, NotInEveryStore, NotThere, UsageError
 from coffer.keys import sealing
-from coffer.vault import chunks, frames, names
+from coffer.vault import compression, frames, names
 from coffer.vault.capture import Fact
 from coffer.vault.configuration import Configuration
 from coffer.vault.frames import ObjectKind
@@ -115,7 +115,9 @@ def content(
     key = run_key(header.run).unwrap(object_id, header.wrapped_key, name)
     bound_to = _bound(keys.vault, object_id, header.cluster, header.segment)
     try:
-        plain = chunks.decompress(header.encoding, sealing.open_sealed(key, nonce(0), sealed, bound_to), header.size)
+        plain = compression.decompress(
+            header.encoding, sealing.open_sealed(key, nonce(0), sealed, bound_to), header.size
+        )
     except ValueError as error:
         raise IntegrityError("A WAL segment does not open", detail=f"{name}: {error}") from error
     if keys.chunk_id(plain) != header.identity:
@@ -181,7 +183,7 @@ def _seal(
     if len(data) > _LARGEST:
         raise UsageError("A WAL file has at most 1 GiB", detail=segment)
     object_id, key = names.new_id(), secrets.token_bytes(sealing.KEY_SIZE)
-    encoding, packed = chunks.compress(data)
+    encoding, packed = compression.DEFAULT.compress(data)
     sealed = sealing.seal(key, nonce(0), packed, _bound(keys.vault, object_id, cluster, segment))
     header = _Header(
         vault=keys.vault,
