@@ -1,19 +1,22 @@
-"""Copies of a vault: what a target lacks is brought there, each object compared with its name, manifests last."""
+"""Copies of a vault: what targets lack is brought there, each object compared with its name, manifests last."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from coffer.errors import CofferError, IntegrityError
+from coffer.errors import CofferError, HeldByAnother, IntegrityError, NotInEveryStore, NotThere, RefusedByPolicy
 from coffer.vault import configuration as configurations
-from coffer.vault import names, points
 from coffer.vault.configuration import Configuration
-from coffer.vault.store_set import StoreSet
-from coffer.vault.stores.file import FileStore
+from coffer.vault.replication_plan import ReplicationPlan, WantedPoint, make_plan
+from coffer.vault.replication_target import ReplicationTarget
+from coffer.vault.store_set import StoreSet, gravest
 from coffer.vault.stores.protocol import Store
 
 Progress = Callable[[int, int], None]
+_JOBS = 4
 
 
 @dataclass
@@ -25,119 +28,215 @@ class ReplicationReport:
         bytes: Bytes copied.
         points: Points that every target now has whole.
         problems: What could not be copied, and why.
+        notes: What was wrong in a source although another had it, and points that were pruned meanwhile.
+        left_behind: Targets that failed, and why; run it again when they are back.
     """
 
     objects: int = 0
     bytes: int = 0
     points: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left_behind: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        """Whether the targets have all that the source has."""
-        return not self.problems
+        """Whether the targets have all that the sources have."""
+        return not self.problems and not self.left_behind
 
     def raise_for_problems(self) -> None:
-        """Raise unless everything was copied.
+        """Raise unless everything was copied everywhere.
 
         Raises:
-            IntegrityError: The source holds objects that are not what was written.
+            IntegrityError: The sources hold objects that are not what was written.
+            NotInEveryStore: A target was left behind.
         """
         if self.problems:
             raise IntegrityError("Not everything could be copied", detail="; ".join(self.problems[:3]))
+        if self.left_behind:
+            detail = "; ".join(f"{url}: {why}" for url, why in self.left_behind.items())
+            raise NotInEveryStore("Not every target has it", detail=detail, resolution="Run it again; it goes on there")
 
 
-def replicate(source: Store, targets: Sequence[Store], progress: Progress | None = None) -> ReplicationReport:
-    """Bring every target up to a source. Needs no key; running it again copies only what is missing.
+def replicate(
+    sources: Store | Sequence[Store], targets: Sequence[Store], progress: Progress | None = None, *, jobs: int = _JOBS
+) -> ReplicationReport:
+    """Bring every target up to the sources. Needs no key; running it again copies only what is missing.
 
     Args:
-        source: Where everything is.
+        sources: Where everything is; an object that is bad in one is taken from another, and that is said.
         targets: Where it shall be; a file store's folder is made.
-        progress: Called with objects done and objects in all, for each target.
+        progress: Called with bytes copied and bytes to copy, each target counted.
+        jobs: Objects on the way at once: with their largest size they bound the memory.
 
     Raises:
-        NoVault: The source holds none.
+        NoVault: The sources hold none.
         IntegrityError: A target holds another vault.
-        StoreFull: A target has no room.
-        Unreachable: One does not answer.
+        Unreachable: No source answers, or none that may have what is missing.
+        CofferError: What the gravest target said, when all were left behind.
     """
-    configuration = configurations.load(StoreSet([source]), root=None)
-    report = ReplicationReport()
-    whole: list[set[str]] = []
+    several = StoreSet(sources if isinstance(sources, Sequence) else [sources])
+    configuration = configurations.load(several, root=None)
+    replication = _Replication(several, configuration, progress, jobs)
     for target in targets:
-        if isinstance(target, FileStore):
-            target.create()
-        configurations.check_one_vault([target], configuration.vault)
-        whole.append(_Copy(source, target, configuration, report, progress).run())
-    report.points = sorted(set.intersection(*whole)) if whole else []
-    return report
+        replication.add(target)
+    return replication.run()
 
 
-class _Copy:
-    """Copies into one target."""
+class _Replication:
+    """One run."""
 
-    def __init__(
-        self,
-        source: Store,
-        target: Store,
-        configuration: Configuration,
-        report: ReplicationReport,
-        progress: Progress | None,
-    ) -> None:
-        self._source = source
-        self._target = target
+    def __init__(self, sources: StoreSet, configuration: Configuration, progress: Progress | None, jobs: int) -> None:
+        self._sources = sources
         self._configuration = configuration
-        self._report = report
         self._progress = progress
-        self._sizes = {info.name: info.size for info in source.list()}
-        self._present = {info.name: info.size for info in target.list()}
-        self._failed: set[str] = set()
-        self._done = 0
+        self._jobs = jobs
+        self._report = ReplicationReport()
+        self._targets: list[ReplicationTarget] = []
+        self._failures: dict[str, CofferError] = {}
+        self._bad: dict[str, str] = {}
+        self._done = self._total = 0
+        self._mutex = threading.Lock()
 
-    def run(self) -> set[str]:
-        """Copy everything that is referenced; return the points that are whole."""
-        for prefix in (names.KEYS, names.CONFIGURATION, names.WAL):
-            self._copy_all(name for name in self._sizes if name.startswith(f"{prefix}/"))
-        manifests = sorted(name for name in self._sizes if name.startswith(f"{names.POINTS}/"))
-        return {manifest.split("/")[2] for manifest in manifests if self._copy_point(manifest)}
-
-    def _copy_point(self, manifest: str) -> bool:
-        place = manifest.replace(names.POINTS, names.LISTS, 1).rpartition("/")[0] + "/"
-        listing = next((name for name in self._sizes if name.startswith(place)), None)
-        if listing is None:
-            self._problem(manifest, "its list is missing")
-            return False
+    def add(self, store: Store) -> None:
+        """Take a target in; one that does not answer is left behind."""
         try:
-            record = points.open_list(self._configuration, listing, self._source.get(listing))
+            store.create()
+            configurations.check_one_vault([store], self._configuration.vault)
+            self._targets.append(ReplicationTarget(store, self._configuration))
+        except IntegrityError:
+            raise
         except CofferError as error:
-            self._problem(listing, str(error))
-            return False
-        needed = [name for name, _ in record.objects if not name.startswith(f"{names.KEYS}/")]
-        return self._copy_all([*needed, listing]) and self._copy_all([manifest])
+            self._failures[store.url] = error
 
-    def _copy_all(self, wanted: Iterable[str]) -> bool:
-        return all([self._copy(name) for name in sorted(wanted)])  # noqa: C419 - every one is tried
+    def run(self) -> ReplicationReport:
+        """Copy all, and say what came of it."""
+        self._live()
+        plan = make_plan(self._sources, self._configuration)
+        self._total = sum(
+            sum(
+                plan.sizes.get(name, 0) for name in set(plan.wanted()) if not target.has(name, plan.sizes.get(name, -1))
+            )
+            for target in self._targets
+        )
+        self._copy(plan, plan.always)
+        problems = [*plan.problems, *(f"{name}: {self._bad[name]}" for name in plan.always if name in self._bad)]
+        for point in plan.points:
+            problems += self._copy_point(plan, point)
+        return self._finish(problems)
 
-    def _copy(self, name: str) -> bool:
-        self._done += 1
-        if self._progress:
-            self._progress(self._done, max(self._done, len(self._sizes)))
-        if name in self._failed:
-            return False
-        if self._present.get(name, -1) == self._sizes.get(name):
-            return True
+    def _finish(self, problems: Sequence[str]) -> ReplicationReport:
+        report = self._report
+        self._live()
+        for target in self._targets:
+            report.objects += target.objects
+            report.bytes += target.bytes
+            problems = [*problems, *target.problems]
+        report.left_behind = {url: str(error) for url, error in self._failures.items()}
+        report.problems = list(dict.fromkeys(problems))
+        report.notes += self._sources.notes
+        report.points.sort()
+        return report
+
+    def _copy_point(self, plan: ReplicationPlan, point: WantedPoint) -> list[str]:
+        """Copy a point, its manifest last; return what was wrong."""
+        self._copy(plan, point.needed)
+        bad = [f"{name}: {self._bad[name]}" for name in point.needed if name in self._bad]
+        manifests = []
+        for name in point.manifests:
+            try:
+                manifests.append((name, self._sources.read(name)))
+            except (IntegrityError, NotThere) as error:
+                bad.append(f"{name}: {error}")
+        if bad:
+            return [] if self._is_pruned(point) else bad
+        there = [self._commit(target, plan, point, manifests) for target in self._live()]
+        self._copy(plan, point.proofs)
+        if all(there) and len(there) == len(self._targets) and not self._failures:
+            self._report.points.append(point.name)
+        return [f"{name}: {self._bad[name]}" for name in point.proofs if name in self._bad]
+
+    def _commit(
+        self,
+        target: ReplicationTarget,
+        plan: ReplicationPlan,
+        point: WantedPoint,
+        manifests: list[tuple[str, bytes]],
+    ) -> bool:
         try:
-            data = self._source.get(name)
-            names.check(name, data)
-        except CofferError as error:
-            self._failed.add(name)
-            self._problem(name, str(error))
+            return self._put_point(target, plan, point, manifests)
+        except (HeldByAnother, RefusedByPolicy):
+            # A prune marked or swept what was counted on, or might have: look again, bring it again, once.
+            try:
+                target.look()
+            except CofferError as error:
+                target.failure = error
+                return False
+            self._copy(plan, point.needed)
+        try:
+            return self._put_point(target, plan, point, manifests)
+        except (HeldByAnother, RefusedByPolicy) as error:
+            target.problems.append(f"{point.name}: {error}")
             return False
-        self._target.put(name, data)
-        self._present[name] = len(data)
-        self._report.objects += 1
-        self._report.bytes += len(data)
+
+    def _put_point(
+        self,
+        target: ReplicationTarget,
+        plan: ReplicationPlan,
+        point: WantedPoint,
+        manifests: list[tuple[str, bytes]],
+    ) -> bool:
+        before = target.bytes
+        there = target.commit(point, plan.sizes, manifests)
+        self._count(target.bytes - before)
+        return there
+
+    def _copy(self, plan: ReplicationPlan, wanted: Iterable[str]) -> None:
+        """Copy what some target lacks, several objects at a time; the first error that is no object's ends it."""
+        lacking = [name for name in wanted if name not in self._bad and self._takers(plan, name)]
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="coffer-replicate") as pool:
+            try:
+                for _ in pool.map(lambda name: self._copy_object(plan, name), lacking):
+                    self._live()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _copy_object(self, plan: ReplicationPlan, name: str) -> None:
+        if not (takers := self._takers(plan, name)):
+            return
+        try:
+            data = self._sources.read(name)
+        except (IntegrityError, NotThere) as error:
+            with self._mutex:
+                self._bad[name] = str(error)
+            return
+        for target in takers:
+            target.put(name, data)
+            self._count(len(data))
+
+    def _takers(self, plan: ReplicationPlan, name: str) -> list[ReplicationTarget]:
+        size = plan.sizes.get(name, -1)
+        return [each for each in self._targets if each.failure is None and not each.has(name, size)]
+
+    def _live(self) -> list[ReplicationTarget]:
+        """Return the targets that did not fail; raise if all did."""
+        failed = [each for each in self._targets if each.failure is not None]
+        self._failures |= {each.store.url: each.failure for each in failed if each.failure is not None}
+        live = [each for each in self._targets if each.failure is None]
+        if not live and self._failures:
+            raise gravest(list(self._failures.values()))
+        return live
+
+    def _is_pruned(self, point: WantedPoint) -> bool:
+        """Tell whether a point that could not be copied is gone from the sources: then nothing is wrong."""
+        if any(self._sources.names(name) for name in point.manifests):
+            return False
+        self._report.notes.append(f"{point.name} was pruned meanwhile")
         return True
 
-    def _problem(self, name: str, why: str) -> None:
-        self._report.problems.append(f"{name}: {why}")
+    def _count(self, size: int) -> None:
+        with self._mutex:
+            self._done += size
+            if self._progress:
+                self._progress(self._done, max(self._done, self._total))
