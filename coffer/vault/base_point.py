@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from coffer.vault import points
+from coffer.vault.catalogue import Known
 from coffer.vault.chunk_index import ROW
 from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.chunks import ChunkNumbers
@@ -35,21 +36,22 @@ class BasePoint:
     whole: bool = True
 
     @classmethod
-    def load(cls, access: WriterAccess, manifest: Manifest | None, guard: PruneGuard) -> BasePoint:
+    def load(cls, access: WriterAccess, known: Known | None, guard: PruneGuard) -> BasePoint:
         """Read what a writer needs of a point.
 
         Raises:
             IntegrityError: Its list or an index is missing or not genuine.
         """
-        if manifest is None:
+        if known is None:
             return cls()
+        manifest = known.manifest
         data = access.stores.read_needed(manifest.listing)
         listed = dict(points.open_list(access.configuration, manifest.listing, data).objects)
         table = ChunkTable.load(access.stores, access.keys, manifest.index)
         going = {pack.name for pack in table.packs if pack.run.hex() in guard.marked_runs} | guard.marked
         staying = {name: size for name, size in listed.items() if name not in going}
-        known = KnownChunks(table.packs, table.rows, staying, _renewed(manifest))
-        return cls(manifest, staying, known, len(staying) == len(listed))
+        chunks = KnownChunks(table.packs, table.rows, staying, _renewed(manifest))
+        return cls(manifest, staying, chunks, len(staying) == len(listed))
 
 
 def parent_tree(

@@ -1,17 +1,54 @@
-"""Brings to a store what a point needs and the store lacks, before the point's manifest goes there."""
+"""Commits a point in one store: brings there what it lacks, locks it, looks for marks, and puts the manifest last."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from coffer.vault import names
+from coffer.vault.prune_guard import PruneGuard
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
 
-_PREFIXES = (f"{names.KEYS}/run-", f"{names.PACKS}/", f"{names.TREES}/", f"{names.INDEX}/")
+_KEYS = f"{names.KEYS}/run-"
+_PREFIXES = (_KEYS, f"{names.PACKS}/", f"{names.TREES}/", f"{names.INDEX}/")
 
 
-def complete_store(store: Store, everywhere: StoreSet, objects: Mapping[str, int]) -> int:
+def commit_point(
+    store: Store,
+    everywhere: StoreSet,
+    objects: Mapping[str, int],
+    manifest: tuple[str, bytes],
+    guard: PruneGuard,
+    window: timedelta,
+) -> None:
+    """Make a point exist in a store.
+
+    Args:
+        store: The store.
+        everywhere: Where objects that it lacks can be had.
+        objects: Names and sizes of all that the point needs.
+        manifest: Name and bytes of its manifest.
+        guard: Knows what a prune has marked.
+        window: How long the point is to be kept at least: its objects are locked for as long, where locks are kept.
+
+    Raises:
+        IntegrityError: An object is nowhere as it was written.
+        HeldByAnother: A prune has marked something of it; the point does not exist then.
+        RefusedByPolicy: The run took too long.
+        NotAllowed: This identity may not lock.
+    """
+    there = complete_store(store, everywhere, objects)
+    until = _locked_until(store, window)
+    if until is not None:
+        store.lock(there, until)
+    guard.check(objects)
+    store.put(*manifest)
+    if until is not None:
+        store.lock([manifest[0]], until)
+
+
+def complete_store(store: Store, everywhere: StoreSet, objects: Mapping[str, int]) -> list[str]:
     """Copy missing objects into a store from any other.
 
     A store that missed earlier points becomes whole here: what an incremental shares with its parent may be missing.
@@ -22,21 +59,30 @@ def complete_store(store: Store, everywhere: StoreSet, objects: Mapping[str, int
         objects: Names and sizes of what must be there.
 
     Returns:
-        How many objects were copied.
+        Names of what is there now: a key that was wrapped anew stands under another name.
 
     Raises:
         IntegrityError: An object is nowhere as it was written.
     """
     present = {info.name: info.size for prefix in _PREFIXES for info in store.list(prefix)}
-    keys = {name.rpartition("/")[0] for name in present if name.startswith(_PREFIXES[0])}
-    missing = [
-        name
-        for name, size in objects.items()
-        if name.rpartition("/")[0] not in keys and present.get(name, _listed(store, name)) != size
-    ]
-    for name in missing:
-        store.put(name, everywhere.read_needed(name))
-    return len(missing)
+    keys: dict[str, str] = {name.rpartition("/")[0]: name for name in present if name.startswith(_KEYS)}
+    there = []
+    for name, size in objects.items():
+        if present.get(name, _listed(store, name)) == size:
+            there.append(name)
+        elif name.rpartition("/")[0] in keys:
+            there.append(keys[name.rpartition("/")[0]])
+        else:
+            store.put(name, everywhere.read_needed(name))
+            there.append(name)
+    return there
+
+
+def _locked_until(store: Store, window: timedelta) -> datetime | None:
+    """Return the end of the window, rounded up to a whole day: what many points share is then locked once a day."""
+    if not window or not store.keeps_locks:
+        return None
+    return (store.now() + window).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def _listed(store: Store, name: str) -> int | None:

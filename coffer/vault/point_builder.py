@@ -57,11 +57,11 @@ class PointBuilder:
         if self.existing is None:
             access = self._access
             guard = PruneGuard(access.stores, access.keys.vault, access.retention.grace)
-            base = self._parent or self._previous
-            loaded = BasePoint.load(access, base.manifest if base else None, guard)
-            if not loaded.whole:
-                self._parent = None  # its source would build upon what is about to be swept: it does a full
-            self._output = RunOutput(access, loaded, guard, self._compression)
+            base = BasePoint.load(access, self._parent or self._previous, guard)
+            if self._parent is not None and not base.whole:
+                # Its sources would build upon what is about to be swept: they do a full.
+                self._parent, base = None, BasePoint.load(access, self._previous, guard)
+            self._output = RunOutput(access, base, guard, self._compression)
         return self
 
     def __exit__(

@@ -15,6 +15,7 @@ from coffer.vault.catalogue import Catalogue
 from coffer.vault.configuration import Configuration
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.known_heads import KnownHeads
+from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.store_set import StoreSet
 
 
@@ -28,6 +29,11 @@ class WriterAccess:
     keys: IndexKeys
     catalogue: Catalogue
     heads: KnownHeads
+
+    @property
+    def retention(self) -> RetentionPolicy:
+        """How long points are kept at least, and how long a mark stands: what the root signed."""
+        return RetentionPolicy.signed(self.configuration.retention)
 
 
 @dataclass(frozen=True)

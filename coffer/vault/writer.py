@@ -7,8 +7,8 @@ from datetime import datetime
 
 from coffer.errors import RefusedByPolicy
 from coffer.keys import WriterCredentials
+from coffer.vault import clocks, key_objects, names, wal
 from coffer.vault import configuration as configurations
-from coffer.vault import key_objects, names, wal
 from coffer.vault.capture import Fact, Kind
 from coffer.vault.catalogue import Catalogue, Known
 from coffer.vault.configuration import Configuration
@@ -104,7 +104,7 @@ class VaultWriter:
             parent: Name of a point, `latest`, or None.
 
         Raises:
-            RefusedByPolicy: The clock runs behind the newest point's.
+            RefusedByPolicy: The clock runs behind the newest point's, or is more than five minutes off a store's.
             NotThere: There is no such parent.
         """
         names.check_word(service, "service")
@@ -117,6 +117,7 @@ class VaultWriter:
                 detail=f"it is {started.isoformat()}, the newest point began {newest.point.started.isoformat()}",
                 resolution="Set the clock",
             )
+        clocks.check(clocks.read_some(self._stores), started)
         request = PointRequest(service, kind, started, point_id_seed)
         access = WriterAccess(
             self._stores, self._credentials, self._configuration, self._keys, self._catalogue, self._heads
