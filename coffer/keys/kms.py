@@ -25,6 +25,7 @@ _ATTEMPTS = 5
 _FORBIDDEN = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidClientTokenId"}
 _FORBIDDEN |= {"InvalidSignatureException", "SignatureDoesNotMatch", "ExpiredTokenException", "DisabledException"}
 _FORBIDDEN |= {"KMSInvalidStateException", "InvalidKeyUsageException"}
+_SILENT = {"ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException"}
 _NOT_MINE = {"InvalidCiphertextException", "IncorrectKeyException"}
 
 
@@ -107,19 +108,19 @@ def _asked(arn: str, action: str, ask: Callable[[], T]) -> T:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in _NOT_MINE:
             raise ValueError("the KMS did not encrypt that with this key, for this place") from error
-        raise _translate(code, arn, action, error) from error
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        raise _translate(code, status, f"{action} with {arn}: {error}") from error
     except NoCredentialsError as error:
         raise NotAllowed("The KMS needs credentials", detail=f"{action} with {arn}: {error}") from error
     except BotoCoreError as error:
         raise Unreachable("The KMS does not answer", detail=f"{action} with {arn}: {error}") from error
 
 
-def _translate(code: str, arn: str, action: str, error: Exception) -> CofferError:
-    detail = f"{action} with {arn}: {error}"
+def _translate(code: str, status: int, detail: str) -> CofferError:
     if code == "NotFoundException":
         return NotThere("The KMS has no such key", detail=detail)
-    if code in _FORBIDDEN:
+    if code in _FORBIDDEN or status == 403:
         return NotAllowed("The KMS does not allow it", detail=detail)
-    if code in {"ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException"}:
+    if code in _SILENT or status >= 500:
         return Unreachable("The KMS does not answer", detail=detail)
     return OutsideSystemError("The KMS failed", detail=detail)
