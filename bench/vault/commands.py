@@ -30,7 +30,7 @@ from bench.vault.subject import Rules
 from bench.vault.tools import Coffer, Restic, Tool
 from bench.vault.works import Work
 from coffer.errors import OutsideSystemError
-from coffer.vault import chunks
+from coffer.vault.compression import DEFAULT
 
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _DISK = 1 << 30
@@ -63,6 +63,7 @@ def vault() -> None:
 @click.option("--size", type=bytes_of, default="4GiB", show_default=True, help="Of the mixed files.")
 @click.option("--files", default=200_000, show_default=True, help="How many small files.")
 @click.option("--place", type=click.Choice(["file", "s3"]), default="file", show_default=True)
+@click.option("--work", "works", type=click.Choice([each.value for each in Work]), multiple=True, help="Only these.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--peer/--no-peer", default=True, help="Measure restic beside it.")
@@ -75,6 +76,7 @@ def measure_vault(
     size: int,
     files: int,
     place: str,
+    works: tuple[str, ...],
     rounds: int,
     seed: int,
     peer: bool,
@@ -100,9 +102,17 @@ def measure_vault(
     with ExitStack() as stack:
         where = stack.enter_context(open_place(place, folder / "place"))
         for workload in made:
-            rules = Rules(attempts, patience)
             run_rounds(
-                workload, tools, where, folder, rounds=rounds, seed=seed, rules=rules, results=results, tell=_tell
+                workload,
+                tools,
+                where,
+                folder,
+                rounds=rounds,
+                seed=seed,
+                rules=Rules(attempts, patience, cold=header["caches_dropped"]),
+                results=results,
+                tell=_tell,
+                works=[Work(each) for each in works] or tuple(Work),
             )
     print_report(results, console)
 
@@ -171,7 +181,7 @@ def _tools(peer: bool, console: Console) -> list[Tool]:
 
 
 def _coffer_version() -> str:
-    return f"{version('coffer')}, zstd level {chunks.LEVEL}"
+    return f"{version('coffer')}, zstd level {DEFAULT.level}"
 
 
 def _header(folder: Path, disk_bytes: int, versions: dict[str, str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from bench.vault.places import Place
@@ -26,6 +26,7 @@ def run_rounds(
     rules: Rules,
     results: Results,
     tell: Callable[[str], None],
+    works: Collection[Work] = tuple(Work),
 ) -> None:
     """Measure one workload.
 
@@ -41,7 +42,7 @@ def run_rounds(
     try:
         for turn in range(1, rounds + 1):
             subjects = [Subject(tool, folder / tool.name, place, rules) for tool in tools]
-            for work in Work:
+            for work in (each for each in Work if each in works):
                 if work is Work.CHANGED:
                     workload.change(source, turn)
                 for subject in order.sample(subjects, len(subjects)):

@@ -25,11 +25,13 @@ class Rules:
         attempts: How often a noisy one is done, at most.
         patience: Seconds to wait for a quiet machine before each.
         timeout: Seconds after which a command is killed.
+        cold: Drop the caches before each, but for what is measured from cache.
     """
 
     attempts: int = 3
     patience: float = 60
     timeout: float = 1800
+    cold: bool = True
 
 
 class Subject:
@@ -67,7 +69,7 @@ class Subject:
                 self._set_back()
             self._make_ready(work)
             before = self._place.requests()
-            cost = measure(command, synced=self._synced(), server=self._place.server, timeout=self._rules.timeout)
+            cost = measure(command, synced=[self._folder], server=self._place.server, timeout=self._rules.timeout)
             requests = self._place.requests() - before
             self._check(work, source, cost, compare=turn == 1 and attempt == 1)
             found.append(self._measurement(workload, work, turn, attempt, cost, requests))
@@ -82,13 +84,10 @@ class Subject:
     def _make_ready(self, work: Work) -> None:
         shutil.rmtree(self._target, ignore_errors=True)
         wait_for_quiet(self._rules.patience)
-        if work.cold:
-            drop_caches()
-        else:
+        if not work.cold:
             self._place.warm(self._address)
-
-    def _synced(self) -> list[Path]:
-        return [self._folder]
+        elif self._rules.cold:
+            drop_caches()
 
     def _check(self, work: Work, source: Path, cost: Cost, *, compare: bool) -> None:
         if work is Work.RESTORE:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bench.vault.measuring import Command
 from bench.vault.works import Work
-from coffer.vault import chunks
+from coffer.vault.compression import DEFAULT
 
 # What zstd level restic's modes stand for, by its documentation and that of the library it compresses with.
 _RESTIC_MODES = {1: "fastest", 3: "auto"}
@@ -104,7 +104,7 @@ class Restic:
 
     @property
     def version(self) -> str:
-        return f"{self.number}, --compression {_RESTIC_MODES[chunks.LEVEL]}"
+        return f"{self.number}, --compression {_RESTIC_MODES[DEFAULT.level]}"
 
     def create(self, state: Path, address: Address) -> Sequence[Command]:
         password = state / "password"
@@ -128,6 +128,6 @@ class Restic:
             "RESTIC_REPOSITORY": address.restic,
             "RESTIC_PASSWORD_FILE": str(state / "password"),
             "RESTIC_CACHE_DIR": str(state / "cache"),
-            "RESTIC_COMPRESSION": _RESTIC_MODES[chunks.LEVEL],
+            "RESTIC_COMPRESSION": _RESTIC_MODES[DEFAULT.level],
         }
         return Command((str(self.program), *words, "--quiet"), environment, directory)
