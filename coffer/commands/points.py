@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -41,7 +42,8 @@ def points(
     service: str | None,
     as_json: bool,
 ) -> None:
-    """List recovery points, newest last."""
+    """List recovery points, newest last: kind, age, size, stores, and what each has passed."""
+    from coffer.commands.shelf import Shelf
     from coffer.keys import WriterCredentials
     from coffer.vault.reader import VaultReader
     from coffer.vault.writer import VaultWriter
@@ -54,12 +56,18 @@ def points(
         vault = VaultReader.open(stores, who.open(), root=root)
     else:
         raise UsageError("Points are read with --writer or --identity")
-    found = vault.points(service)
-    for note in vault.notes:
+    found, ledger = vault.points(service), vault.proofs()
+    for note in (*vault.notes, *ledger.notes):
         say(f"note: {note}")
+    shelf = Shelf(found, ledger, vault.retention.keep_days, datetime.now(UTC))
     if as_json:
-        print_json([describe_point(point) for point in found])
+        print_json([{**describe_point(point), **shelf.describe(point)} for point in found])
         return
     for point in found:
-        where = "" if len(point.stores) == len(stores) else f"  only in {', '.join(point.stores)}"
-        click.echo(f"{point.name}  {point.service}  {point.kind.value:<12} {human(point.size):>10}{where}")
+        where = f"{len(point.stores)} stores" if len(point.stores) == len(stores) else f"only {', '.join(point.stores)}"
+        click.echo(
+            f"{point.name}  {point.service}  {point.kind.value:<12} {shelf.age(point):>6}  {human(point.size):>10}  "
+            f"{where}  {shelf.proofs(point).describe()}"
+        )
+    for line in shelf.windows():
+        say(line)

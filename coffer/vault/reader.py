@@ -11,7 +11,7 @@ from coffer.keys import signing
 from coffer.keys.opener import Opener
 from coffer.keys.passphrase import Passphrase
 from coffer.vault import configuration as configurations
-from coffer.vault import extents, key_objects, passphrases, restoring, tree_reading, wal
+from coffer.vault import extents, key_objects, passphrases, proof_ledger, restoring, tree_reading, wal
 from coffer.vault.capture import EntryType, Fact, StoredEntry
 from coffer.vault.catalogue import Catalogue, Known
 from coffer.vault.chunk_reader import ChunkReader
@@ -22,9 +22,11 @@ from coffer.vault.index_keys import IndexKeys, open_index_keys
 from coffer.vault.known_heads import KnownHeads
 from coffer.vault.packs import RunKey
 from coffer.vault.points import Manifest, Point, SourceRecord
+from coffer.vault.proof_ledger import ProofLedger
 from coffer.vault.rate_limit import RateLimit
 from coffer.vault.restore_survey import Survey
 from coffer.vault.restoring import RestoreSummary
+from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
 from coffer.vault.trees import TreeEntry
@@ -56,12 +58,16 @@ class VaultReader:
 
     Attributes:
         root_is_pinned: Whether the root's fingerprint was known before; if not, compare `root` with the recovery kit.
+        jobs: Reads of a store at a time, in a restore.
+        limit: How fast a restore reads from the stores; None: as fast as it can.
     """
 
     def __init__(
         self, stores: StoreSet, opener: Opener, configuration: Configuration, heads: KnownHeads, pinned: bool
     ) -> None:
         self.root_is_pinned = pinned
+        self.jobs = restoring.JOBS
+        self.limit: RateLimit | None = None
         self._stores = stores
         self._opener = opener
         self._configuration = configuration
@@ -123,6 +129,19 @@ class VaultReader:
         self._heads.remember(known, self._configuration.number)
         return [each.point for each in known if service is None or each.point.service == service]
 
+    @property
+    def retention(self) -> RetentionPolicy:
+        """How long points are kept at least: what the root signed."""
+        return RetentionPolicy.signed(self._configuration.retention)
+
+    def proofs(self) -> ProofLedger:
+        """Return what points have passed, as the root signed it.
+
+        Raises:
+            Unreachable: No store answers.
+        """
+        return proof_ledger.read(self._stores, self._configuration)
+
     def point(self, name: str, service: str | None = None) -> Point:
         """Return a point by name, or the newest for `latest`.
 
@@ -170,8 +189,6 @@ class VaultReader:
         include: Callable[[bytes], bool] | None = None,
         last: Sequence[bytes] = (),
         progress: Progress | None = None,
-        jobs: int = restoring.JOBS,
-        limit: RateLimit | None = None,
     ) -> RestoreSummary:
         """Write a source's tree into an empty folder; every byte is proven before it is written.
 
@@ -182,8 +199,6 @@ class VaultReader:
             include: Tells which paths to restore; all without it.
             last: Paths that get their name when all else is durable.
             progress: Called with bytes done and bytes in all.
-            jobs: Reads of a store at a time.
-            limit: How fast to read from the stores.
 
         Raises:
             UnsafeTarget: The folder is not empty, or is none.
@@ -192,11 +207,11 @@ class VaultReader:
             StoreFull: The disk is full.
         """
         manifest, record = self._source(point, source)
-        chunks = self._chunk_reader(manifest, limit)
+        chunks = self._chunk_reader(manifest)
         survey = Survey(self._stores, self._keys, record.trees, chunks.table, include)
         survey.look()
         what = f"{source} of point {point.name} of {point.service}"
-        job = restoring.Restore(self._keys, chunks, survey, destination, what, frozenset(last), progress, jobs)
+        job = restoring.Restore(self._keys, chunks, survey, destination, what, frozenset(last), progress, self.jobs)
         summary = job.run()
         return restoring.with_notes(summary, [*self.notes, *summary.notes])
 
@@ -260,11 +275,11 @@ class VaultReader:
     def _known(self, point: Point) -> Known:
         return self._catalogue.find(point.name, point.service)
 
-    def _chunk_reader(self, manifest: Manifest, limit: RateLimit | None = None) -> ChunkReader:
+    def _chunk_reader(self, manifest: Manifest) -> ChunkReader:
         if key_objects.commitment(self._run_key(manifest.run).key) != manifest.run_commitment:
             raise IntegrityError("A point's key is not the one that it commits to", detail=manifest.name)
         table = ChunkTable.load(self._stores, self._keys, manifest.index)
-        return ChunkReader(self._stores, self._keys, table, self._run_key, limit)
+        return ChunkReader(self._stores, self._keys, table, self._run_key, self.limit)
 
     def _content(self, entry: TreeEntry, chunks: ChunkReader) -> bytes:
         parts = []

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from coffer.errors import RefusedByPolicy
 from coffer.keys import WriterCredentials
-from coffer.vault import clocks, key_objects, names, wal
+from coffer.vault import clocks, key_objects, names, proof_ledger, wal
 from coffer.vault import configuration as configurations
 from coffer.vault.capture import Fact, Kind
 from coffer.vault.catalogue import Catalogue, Known
@@ -16,6 +16,8 @@ from coffer.vault.index_keys import open_index_keys
 from coffer.vault.known_heads import KnownHeads
 from coffer.vault.point_builder import PointBuilder, PointRequest, WriterAccess
 from coffer.vault.points import Point
+from coffer.vault.proof_ledger import ProofLedger
+from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.runs import Run
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
@@ -79,6 +81,19 @@ class VaultWriter:
             Unreachable: No store answers.
         """
         return [each.point for each in self._known(service)]
+
+    @property
+    def retention(self) -> RetentionPolicy:
+        """How long points are kept at least: what the root signed."""
+        return RetentionPolicy.signed(self._configuration.retention)
+
+    def proofs(self) -> ProofLedger:
+        """Return what points have passed, as the root signed it.
+
+        Raises:
+            Unreachable: No store answers.
+        """
+        return proof_ledger.read(self._stores, self._configuration)
 
     def latest(self, service: str) -> Point | None:
         """Return a service's newest point."""
