@@ -57,14 +57,21 @@ def check_whole(store: MemoryStore, lists: dict[str, ObjectList]) -> None:
                 raise Broken(f"{manifest} lacks {name} in {store.url}")
 
 
-def needed(store: MemoryStore, lists: dict[str, ObjectList]) -> set[str]:
-    """Return the names of all objects that a store's points need."""
-    listings = {name.rpartition("/")[0]: name for name in store.objects if name.startswith("lists/")}
-    found = manifests(store)
-    for manifest in manifests(store):
-        listing = listings[manifest.rpartition("/")[0].replace("points/", "lists/", 1)]
-        found |= {listing, *(name for name, _ in _read(listing, store.objects, lists).objects)}
-    return found
+def left_over(stores: Sequence[MemoryStore], lists: dict[str, ObjectList]) -> set[str]:
+    """Return the objects that no point of any store needs; keys count by whose they are."""
+    present = {name: data for store in stores for name, data in store.objects.items()}
+    needed = {name for name in present if name.startswith("points/")}
+    places = {_place_of(name) for name in needed}
+    for name in present:
+        if name.startswith("lists/") and _place_of(name) in places:
+            needed |= {name, *(each for each, _ in _read(name, present, lists).objects)}
+    keys = {name.rpartition("/")[0] for name in needed if name.startswith("keys/")}
+    mine = {name for name in present if name.startswith(PRUNED)} - needed
+    return {name for name in mine if name.rpartition("/")[0] not in keys}
+
+
+def _place_of(name: str) -> str:
+    return name.partition("/")[2].rpartition("/")[0]
 
 
 def configuration(stores: Sequence[MemoryStore]) -> Configuration:
