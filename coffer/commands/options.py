@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 Progress = Callable[[int, int], None]
+_LINE_SECONDS = 10.0
 
 stores_option = click.option(
     "--store", "urls", metavar="URL", multiple=True, required=True, help="file:///DIR, s3://…; may be repeated."
@@ -82,10 +84,19 @@ def human(size: float) -> str:
 
 
 @contextmanager
-def progress(title: str, *, unit_bytes: bool = True) -> Iterator[Progress | None]:
-    """Show a bar on a terminal; nothing where stderr is none."""
-    if not sys.stderr.isatty():
+def progress(title: str, *, unit_bytes: bool = True, quiet: bool = False) -> Iterator[Progress | None]:
+    """Show a bar on a terminal; elsewhere a line now and then, so that a log shows that something moves.
+
+    Args:
+        title: What is being done.
+        unit_bytes: Whether bytes are counted.
+        quiet: Show nothing: for `--json`.
+    """
+    if quiet:
         yield None
+        return
+    if not sys.stderr.isatty():
+        yield _lines(title, human if unit_bytes else "{:.0f}".format)
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TransferSpeedColumn
@@ -97,6 +108,19 @@ def progress(title: str, *, unit_bytes: bool = True) -> Iterator[Progress | None
     ) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(title: str, show: Callable[[float], str]) -> Progress:
+    began = said = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _LINE_SECONDS:
+            said = now
+            say(f"{title}: {show(done)} of {show(total)}, {show(done / (now - began))}/s")
+
+    return tell
 
 
 def _plain(value: object) -> object:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +25,12 @@ from coffer.commands.options import (
 )
 from coffer.commands.restore_database import VaultAccess, choose_point, parse_target, restore_database
 from coffer.commands.who import Who, who_options
-from coffer.errors import UsageError
+from coffer.errors import Interrupted, NotThere, UsageError
 
 if TYPE_CHECKING:
     from coffer.recovery.target import RestoreTarget
     from coffer.vault.points import Point, PointSource
+    from coffer.vault.rate_limit import RateLimit
     from coffer.vault.reader import VaultReader
 
 
@@ -44,6 +47,15 @@ if TYPE_CHECKING:
 @click.option("--lsn", help="Database: bring it to this position of its log.")
 @click.option("--name", help="Database: bring it to this named restore point.")
 @click.option("--user", help="Database: account that will run it.")
+@click.option(
+    "--include",
+    "globs",
+    metavar="GLOB",
+    multiple=True,
+    help="Only what this means, and what is below it; may be repeated. Without '/': a name anywhere.",
+)
+@click.option("--jobs", type=click.IntRange(1, 64), help="Reads of a store at a time.")
+@click.option("--limit-rate", metavar="RATE", help="Read no faster: bytes a second, with K, M or G.")
 @json_option
 def restore(
     point_name: str,
@@ -58,39 +70,84 @@ def restore(
     lsn: str | None,
     name: str | None,
     user: str | None,
+    globs: Sequence[str],
+    jobs: int | None,
+    limit_rate: str | None,
     as_json: bool,
 ) -> None:
     """Write a point's files into an empty folder; every byte is proven before it is written.
 
     With a moment, `latest` is the newest point from which that moment can be reached.
     """
+    from coffer.vault.path_globs import PathGlobs
     from coffer.vault.reader import VaultReader
 
     target = parse_target(time, lsn, name)
     reader = VaultReader.open(open_stores(urls, credentials_file), who.open(), root=root)
     if not reader.root_is_pinned:
         say(f"note: the root key was not pinned; compare {reader.root} with your recovery kit")
+    reader.jobs, reader.limit = jobs or reader.jobs, parse_rate(limit_rate)
     point, chosen = _choose(reader, point_name, service, source, target)
-    with progress(f"restoring {point.name}") as tell:
+    include = PathGlobs([os.fsencode(glob) for glob in globs]) if globs else None
+    if include and chosen.kind == "postgres":
+        raise UsageError("A cluster is restored whole", detail="--include is for files")
+    with progress(f"restoring {point.name}", quiet=as_json) as tell, _saying_what_is_left(destination):
         if chosen.kind == "postgres":
             access = VaultAccess(urls, credentials_file, who.as_config(), reader.root)
             summary = restore_database(reader, access, point, chosen.name, destination, target, user, tell)
         else:
-            summary = reader.restore(point, chosen.name, destination, progress=tell)
-    for note in reader.notes:
+            summary = reader.restore(point, chosen.name, destination, include=include, progress=tell)
+    if include and not summary.files + summary.directories + summary.symlinks:
+        raise NotThere("Nothing in the point is called so", detail=", ".join(include.unmet))
+    for note in (*summary.notes, *(f"nothing is called {glob}" for glob in (include.unmet if include else ()))):
         say(f"note: {note}")
     say(f"point {point.name} of {point.service}, taken {point.started:%Y-%m-%d %H:%M:%S} UTC")
-    say(f"{summary.files} files, {human(summary.bytes)} in {summary.seconds:.1f} s")
+    rate = human(summary.bytes / max(summary.seconds, 0.001))
+    say(f"{summary.files} files, {human(summary.bytes)} in {summary.seconds:.1f} s, {rate}/s")
     document = {
         "point": point.name,
         "source": chosen.name,
         "to": str(destination),
         "files": summary.files,
+        "directories": summary.directories,
+        "symlinks": summary.symlinks,
         "bytes": summary.bytes,
         "seconds": summary.seconds,
-        "notes": reader.notes,
+        "notes": list(summary.notes),
     }
     print_json(document) if as_json else click.echo(point.name)
+
+
+def parse_rate(text: str | None) -> RateLimit | None:
+    """Return the limit that a text such as `20M` names: bytes a second.
+
+    Raises:
+        UsageError: It names none.
+    """
+    from coffer.vault.rate_limit import RateLimit
+
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    try:
+        rate = float(number) * {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[unit]
+    except (ValueError, KeyError):
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise UsageError("That is no rate", detail=text, resolution="Use bytes a second, such as 500K or 20M")
+    return RateLimit(rate)
+
+
+@contextmanager
+def _saying_what_is_left(destination: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            "The restore was interrupted",
+            detail=f"what is in {destination} is not whole",
+            resolution="Remove it and run it again",
+        ) from error
 
 
 def _choose(
