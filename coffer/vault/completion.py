@@ -11,6 +11,7 @@ from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
 
 _KEYS = f"{names.KEYS}/run-"
+_RUN_KEYS = (_KEYS, f"{names.KEYS}/wal-")
 _PREFIXES = (_KEYS, f"{names.PACKS}/", f"{names.TREES}/", f"{names.INDEX}/")
 
 
@@ -39,9 +40,9 @@ def commit_point(
         NotAllowed: This identity may not lock.
     """
     there = complete_store(store, everywhere, objects)
-    until = _locked_until(store, window)
+    until = lock_end(store, window)
     if until is not None:
-        store.lock(there, until)
+        store.lock([*there, *_foundation(store)], until)
     guard.check(objects)
     store.put(*manifest)
     if until is not None:
@@ -78,11 +79,20 @@ def complete_store(store: Store, everywhere: StoreSet, objects: Mapping[str, int
     return there
 
 
-def _locked_until(store: Store, window: timedelta) -> datetime | None:
-    """Return the end of the window, rounded up to a whole day: what many points share is then locked once a day."""
+def lock_end(store: Store, window: timedelta) -> datetime | None:
+    """Return the end of the window, rounded up to a whole day: what many points share is then locked once a day.
+
+    None where the store keeps no locks, or the root has signed no window.
+    """
     if not window or not store.keeps_locks:
         return None
     return (store.now() + window).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _foundation(store: Store) -> list[str]:
+    """Return what every point needs and none names: configurations, the root key, index keys, passphrases."""
+    found = [info.name for prefix in (names.CONFIGURATION, names.KEYS) for info in store.list(f"{prefix}/")]
+    return [name for name in found if not name.startswith(_RUN_KEYS)]
 
 
 def _listed(store: Store, name: str) -> int | None:

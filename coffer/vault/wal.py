@@ -19,10 +19,12 @@ from coffer.errors import CofferError, IntegrityError, NotInEveryStore, NotThere
 from coffer.keys import sealing
 from coffer.vault import compression, frames, names
 from coffer.vault.capture import Fact
+from coffer.vault.completion import lock_end
 from coffer.vault.configuration import Configuration
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.packs import RunKey, nonce
+from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.runs import Run
 from coffer.vault.store_set import StoreSet, gravest
 from coffer.vault.stores.protocol import Store
@@ -60,13 +62,18 @@ def put(
     failures: dict[str, CofferError] = {}
     sealed: tuple[str, bytes] | None = None
     identity = keys.chunk_id(data)
+    window = RetentionPolicy.signed(configuration.retention).window
     for store in stores.stores:
         try:
-            if _has_same(store, keys, configuration, place, identity):
-                continue
-            sealed = sealed or _seal(keys, run, cluster, segment, data, dict(facts), identity)
-            store.put(run.name, run.data)
-            store.put(*sealed)
+            there = _same(store, keys, configuration, place, identity)
+            if not there:
+                sealed = sealed or _seal(keys, run, cluster, segment, data, dict(facts), identity)
+                store.put(run.name, run.data)
+                store.put(*sealed)
+                there = [run.name, sealed[0]]
+            until = lock_end(store, window)
+            if until is not None:
+                store.lock(there, until)
         except IntegrityError:
             raise
         except CofferError as error:
@@ -159,13 +166,14 @@ def facts(
     return header.facts
 
 
-def _has_same(store: Store, keys: IndexKeys, configuration: Configuration, place: str, identity: bytes) -> bool:
+def _same(store: Store, keys: IndexKeys, configuration: Configuration, place: str, identity: bytes) -> list[str]:
+    """Return the objects that hold these bytes already."""
     found = [info.name for info in store.list(f"{place}/")]
     for name in found:
         header, _ = _open_header(store.get(name), name, keys, configuration)
         if header.identity != identity:
             raise IntegrityError("Other bytes are there under that name", detail=f"{place} in {store.url}")
-    return bool(found)
+    return found
 
 
 def _reads_back(store: Store, configuration: Configuration, place: str) -> bool:
