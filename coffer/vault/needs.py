@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from coffer.vault import names, points
@@ -16,6 +17,19 @@ _BY_PLACE = (f"{names.POINTS}/", f"{names.LISTS}/", f"{names.PROOFS}/")
 """Objects that go with the point in whose place they stand."""
 OF_POINTS = (*PRUNED, *_BY_PLACE)
 """Everything that points need or leave, but for WAL."""
+
+
+def date_wal(contents: Mapping[str, Mapping[str, ObjectInfo]]) -> dict[str, dict[str, ObjectInfo]]:
+    """Return what stores hold, with WAL dated by its first copy anywhere: a copy that was made later is no younger."""
+    first: dict[str, datetime] = {}
+    for listing in contents.values():
+        for name, info in listing.items():
+            if name.startswith(f"{names.WAL}/"):
+                first[name] = min(info.modified, first.get(name, info.modified))
+    return {
+        url: {name: replace(info, modified=first[name]) if name in first else info for name, info in listing.items()}
+        for url, listing in contents.items()
+    }
 
 
 class Needs:

@@ -62,10 +62,10 @@ class Action:
 
 
 def sequence(seed: int) -> list[Action]:
-    """Return a random sequence of 4 to 16 actions."""
+    """Return a random sequence of 4 to 10 actions."""
     luck = random.Random(seed)
     names, weights = [*_WEIGHTS], [*_WEIGHTS.values()]
-    chosen = luck.choices(names, weights, k=luck.randint(4, 16))
+    chosen = luck.choices(names, weights, k=luck.randint(3, 9))
     return [_action(luck, what, deep=True) for what in ["backup", *chosen]]
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
 from coffer.keys import Identity, WriterCredentials
-from coffer.vault import configuration as configurations
 from coffer.vault import frames
 from coffer.vault.configuration import Configuration
 from coffer.vault.points import ObjectList
 from coffer.vault.reader import VaultReader
-from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.memory import MemoryStore
 from coffer.vault.writer import VaultWriter
 from tests.soak.source import Files
@@ -74,9 +73,16 @@ def _place_of(name: str) -> str:
     return name.partition("/")[2].rpartition("/")[0]
 
 
-def configuration(stores: Sequence[MemoryStore]) -> Configuration:
-    """Return the newest configuration that any store has."""
-    return configurations.load(StoreSet(stores), root=None)
+def recipients(stores: Sequence[MemoryStore]) -> frozenset[str]:
+    """Return the fingerprints of those who may read, by the newest configuration that any store has."""
+    newest = max((name, data) for store in stores for name, data in store.objects.items() if name.startswith("config/"))
+    return _recipients(newest[1])
+
+
+@lru_cache(1024)
+def _recipients(data: bytes) -> frozenset[str]:
+    configuration = msgspec.msgpack.decode(data[frames.SIGNED_SIZE :], type=Configuration)
+    return frozenset(each.fingerprint.hex() for each in configuration.recipients)
 
 
 def labels(stores: Sequence[MemoryStore], writer: WriterCredentials) -> dict[str, int]:

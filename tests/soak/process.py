@@ -130,6 +130,9 @@ class Handle:
     def older(self, name: str) -> Iterator[bytes]:
         return iter(self._call(lambda: [*self._store.older(name)]))
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        return iter(self._call(lambda: [*self._store.hidden(prefix)]))
+
     def now(self) -> datetime:
         return self._call(self._store.now)
 
