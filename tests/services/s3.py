@@ -1,4 +1,4 @@
-"""A throw-away S3 region: SeaweedFS with an admin and a writer, one bucket with versioning and Object Lock."""
+"""A throw-away S3 region: SeaweedFS with an admin and the vault's three roles, one bucket with versions and locks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from coffer.stack.services.buckets import ensure_bucket, s3_client
+from coffer.stack.services.s3_policies import ROLES
 from coffer.stack.services.seaweedfs import S3Identity, SeaweedPorts, credentials_file, seaweedfs
 from tests.services.throwaway import ThrowAway, free_ports
 
@@ -20,7 +21,7 @@ REGION = "eu-test"
 class S3(ThrowAway):
     """One region.
 
-    `endpoint`, `region`, `bucket`; `credentials_file` has the profiles `writer` and `admin`;
+    `endpoint`, `region`, `bucket`; `credentials_file` has the profiles `admin`, `reader`, `writer` and `pruner`;
     `client("writer")` is a raw boto3 client; `url("prefix")` is a store address for the writer.
     """
 
@@ -29,12 +30,13 @@ class S3(ThrowAway):
         ports = SeaweedPorts(*free_ports(8))
         self.endpoint, self.region, self.bucket = f"http://127.0.0.1:{ports.s3}", region, bucket
         self.admin = S3Identity("admin", secrets.token_hex(10), secrets.token_hex(20), admin=True)
-        self.writer = S3Identity("writer", secrets.token_hex(10), secrets.token_hex(20))
+        people = [S3Identity(role, secrets.token_hex(10), secrets.token_hex(20), role=role) for role in ROLES]
+        self._identities = {each.name: each for each in (self.admin, *people)}
         self.credentials_file = directory / "aws-credentials"
         self.credentials_file.touch(mode=0o600)
-        self.credentials_file.write_text(credentials_file({"writer": self.writer, "admin": self.admin}))
+        self.credentials_file.write_text(credentials_file(self._identities))
         super().__init__(
-            seaweedfs("s3", directory / "seaweedfs", ports, (self.admin, self.writer)), directory / "s3.log"
+            seaweedfs("s3", directory / "seaweedfs", ports, tuple(self._identities.values())), directory / "s3.log"
         )
 
     def start(self) -> None:
@@ -46,8 +48,8 @@ class S3(ThrowAway):
         ensure_bucket(self.endpoint, self.region, self.admin, name)
 
     def client(self, who: str) -> Any:
-        """Return a boto3 client of `writer` or `admin`."""
-        return s3_client(self.endpoint, self.region, {"writer": self.writer, "admin": self.admin}[who])
+        """Return a boto3 client of one of the profiles."""
+        return s3_client(self.endpoint, self.region, self._identities[who])
 
     def url(self, prefix: str = "vault", *, profile: str = "writer") -> str:
         return f"s3://{self.bucket}/{prefix}?endpoint={self.endpoint}&region={self.region}&profile={profile}"

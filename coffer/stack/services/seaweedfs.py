@@ -13,24 +13,8 @@ from coffer.stack import files
 from coffer.stack.programs import beside_python
 from coffer.stack.readiness import http_answers
 from coffer.stack.service import Service
+from coffer.stack.services.s3_policies import ROLES, policy
 
-# What a writer of the vault may do: add, read, list and lengthen locks. No Delete*, no bypass of a lock, no setting
-# of a bucket. Everything that is not listed is denied.
-WRITER_ACTIONS = (
-    "s3:PutObject",
-    "s3:PutObjectRetention",
-    "s3:GetObject",
-    "s3:GetObjectVersion",
-    "s3:GetObjectRetention",
-    "s3:ListBucket",
-    "s3:ListBucketVersions",
-    "s3:ListBucketMultipartUploads",
-    "s3:ListMultipartUploadParts",
-    "s3:AbortMultipartUpload",
-    "s3:GetBucketLocation",
-    "s3:GetBucketVersioning",
-    "s3:GetBucketObjectLockConfiguration",
-)
 _ADMIN_ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
 # The server waits 15 s for streams that its own parts hold open, and each acknowledged byte is with the kernel
 # before that: killing it then loses nothing.
@@ -45,13 +29,15 @@ class S3Identity:
         name: Also the profile's name in the AWS credentials file.
         access_key: Public half.
         secret_key: Private half.
-        admin: Everything, instead of `WRITER_ACTIONS`.
+        admin: Everything, instead of what its role may.
+        role: `writer`, `reader` or `pruner`; see `s3_policies`.
     """
 
     name: str
     access_key: str
     secret_key: str = field(repr=False)
     admin: bool = False
+    role: str = "writer"
 
 
 @dataclass(frozen=True)
@@ -74,17 +60,16 @@ class SeaweedPorts:
 
 def identities_document(identities: tuple[S3Identity, ...]) -> str:
     """Return the S3 gateway's identity file (its `policies` are AWS policy documents)."""
-    statement = {"Effect": "Allow", "Action": list(WRITER_ACTIONS), "Resource": ["arn:aws:s3:::*"]}
-    policy = {"Version": "2012-10-17", "Statement": [statement]}
     people = [
         {
             "name": identity.name,
             "credentials": [{"accessKey": identity.access_key, "secretKey": identity.secret_key}],
-            **({"actions": _ADMIN_ACTIONS} if identity.admin else {"actions": [], "policyNames": ["writer"]}),
+            **({"actions": _ADMIN_ACTIONS} if identity.admin else {"actions": [], "policyNames": [identity.role]}),
         }
         for identity in identities
     ]
-    return json.dumps({"identities": people, "policies": [{"name": "writer", "content": json.dumps(policy)}]}, indent=1)
+    policies = [{"name": role, "content": policy(role)} for role in ROLES]
+    return json.dumps({"identities": people, "policies": policies}, indent=1)
 
 
 def credentials_file(profiles: Mapping[str, S3Identity]) -> str:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Iterator
+import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
 from coffer.errors import IntegrityError, NotThere
 from coffer.vault.stores.s3_bucket import S3Bucket
-
-_SHA256 = re.compile(r".*-([0-9a-f]{64})")
 
 
 def lock_version(bucket: S3Bucket, name: str, until: datetime) -> None:
@@ -40,36 +37,41 @@ def held_until(answer: dict[str, Any]) -> datetime | None:
 
 
 def _genuine(bucket: S3Bucket, name: str) -> dict[str, Any]:
-    last = ""
-    for answer in _candidates(bucket, name):
-        if _may_be(answer, name):
-            return answer
-        last = str(answer.get("VersionId", ""))
-    if not last:
+    """Look at the version that is what the name says: by its checksum, else by being alone, else by its bytes."""
+    newest = _head(bucket, name)
+    if newest is not None and _is_proven(newest, name):
+        return newest
+    kept = [version for version in bucket.versions(name) if not version.is_marker]
+    if newest is not None and len(kept) <= 1:
+        return newest  # a checksum of parts, or none: there is no other version that it might stand over
+    heads = [head for version in kept if (head := _head(bucket, name, version.id)) is not None]
+    for head in heads:
+        if _is_proven(head, name):
+            return head
+    for head in heads:
+        body = bucket.ask("get_object", name, VersionId=head["VersionId"])["Body"]
+        if hashlib.sha256(body).hexdigest() == _sha256_of(name):
+            return head
+    if not heads:
         raise NotThere("There is no such object", detail=f"{name} in {bucket.url}")
     raise IntegrityError("An object is not what was written", detail=f"{name} in {bucket.url}: no version is genuine")
 
 
-def _candidates(bucket: S3Bucket, name: str) -> Iterator[dict[str, Any]]:
+def _head(bucket: S3Bucket, name: str, version: str | None = None) -> dict[str, Any] | None:
+    which = {"VersionId": version} if version is not None else {}
     try:
-        newest = bucket.ask("head_object", name, ChecksumMode="ENABLED")
-    except NotThere:
-        newest = {}
-    else:
-        yield newest
-    for version in bucket.versions(name):
-        if not version.is_marker and version.id != newest.get("VersionId"):
-            yield bucket.ask("head_object", name, ChecksumMode="ENABLED", VersionId=version.id) | {
-                "VersionId": version.id
-            }
+        return {**bucket.ask("head_object", name, ChecksumMode="ENABLED", **which), **which}
+    except NotThere:  # nothing, or a delete marker
+        return None
 
 
-def _may_be(answer: dict[str, Any], name: str) -> bool:
-    """Tell whether a version can be what its name says; one without a whole checksum is taken at its word."""
-    match, kept = _SHA256.fullmatch(name), answer.get("ChecksumSHA256", "")
-    if match is None or not kept or "-" in kept:
-        return True
-    return base64.b64decode(kept).hex() == match[1]
+def _is_proven(head: dict[str, Any], name: str) -> bool:
+    kept = head.get("ChecksumSHA256", "")
+    return bool(kept) and "-" not in kept and base64.b64decode(kept).hex() == _sha256_of(name)
+
+
+def _sha256_of(name: str) -> str:
+    return name.rpartition("-")[2]
 
 
 def _round_up(moment: datetime) -> datetime:

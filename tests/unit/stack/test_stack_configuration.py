@@ -23,7 +23,8 @@ from coffer.stack.service import Service
 from coffer.stack.services.redis import configuration as redis_configuration
 from coffer.stack.services.registry import Notification
 from coffer.stack.services.registry import configuration as registry_configuration
-from coffer.stack.services.seaweedfs import WRITER_ACTIONS, S3Identity, credentials_file, identities_document
+from coffer.stack.services.s3_policies import ROLES, WRITER_ACTIONS
+from coffer.stack.services.seaweedfs import S3Identity, credentials_file, identities_document
 from coffer.stack.supervisor import configuration
 
 HOME = Path(__file__).parents[3]
@@ -98,6 +99,14 @@ def test_a_writer_of_a_region_may_delete_nothing() -> None:
     policies = {who["name"]: who.get("policyNames", []) for who in written["identities"]}
     assert policies == {"writer": ["writer"], "admin": []}
     assert [who["actions"] for who in written["identities"] if who["name"] == "writer"] == [[]]
+
+
+@pytest.mark.parametrize("role", ["reader", "writer", "pruner"])
+def test_the_policies_for_aws_allow_what_the_local_ones_allow(role: str) -> None:
+    document = json.loads((HOME / "deployments/stores/s3" / f"{role}.json").read_text())
+    allowed = {action for each in document["Statement"] for action in each["Action"] if each["Effect"] == "Allow"}
+    assert allowed == set(ROLES[role])
+    assert not [action for action in allowed if "Bypass" in action or "*" in action or "Policy" in action]
 
 
 def test_boto3_reads_the_credentials_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
