@@ -41,6 +41,7 @@ class VaultWriter:
         self._stores = stores
         self._credentials = credentials
         self._heads = heads
+        self._wal_run: Run | None = None
         self._follow(configuration)
 
     @classmethod
@@ -189,7 +190,7 @@ class VaultWriter:
         self._configuration = configuration
         self._keys = open_index_keys(self._stores, configuration, self._credentials)
         self._catalogue = Catalogue(self._stores, configuration, self._keys)
-        self._wal_run: Run | None = None
+        self._wal_run = None
 
     def _known(self, service: str | None = None) -> list[Known]:
         self._heads.reload()
