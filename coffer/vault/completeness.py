@@ -76,7 +76,8 @@ class Completeness:
                 if _place(each) not in self._places[url]:
                     self._report.add(url, _place(each), "missing", f"the key of point {record.name}")
             elif each not in listing:
-                self._report.add(url, each, "missing", f"point {record.name} needs it")
+                if each not in damaged:  # hidden, and said so
+                    self._report.add(url, each, "missing", f"point {record.name} needs it")
             elif listing[each].size != size:
                 self._report.add(url, each, "damaged", f"{listing[each].size} bytes instead of {size}")
         return len(self._report.problems) == before and not damaged.intersection(each for each, _ in record.objects)

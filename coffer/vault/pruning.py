@@ -16,7 +16,7 @@ from coffer.vault import clocks, marks, names, points, proof_ledger, retention
 from coffer.vault import configuration as configurations
 from coffer.vault.configuration import Configuration
 from coffer.vault.marks import Mark
-from coffer.vault.needs import Needs
+from coffer.vault.needs import Needs, date_wal
 from coffer.vault.proof_ledger import ProofLedger
 from coffer.vault.prune_locks import extensions, locked_until
 from coffer.vault.prune_plan import Going, ListedPoint, PrunePlan, PruneReport
@@ -44,7 +44,7 @@ def plan_prune(
         now: This host's clock, which is compared with the stores'; ages count by theirs.
 
     Raises:
-        IntegrityError: A point's list is missing or not genuine: then nothing may be removed.
+        IntegrityError: A point's list is missing or not genuine, or a point is hidden: then nothing may be removed.
         RefusedByPolicy: The clock is off by more than five minutes.
         NoVault: There is no vault.
         Unreachable: A store does not answer.
@@ -55,7 +55,7 @@ def plan_prune(
     clocks.check(times, now or datetime.now(UTC))
     signed = RetentionPolicy.signed(configuration.retention)
     rules = signed.at_least(policy) if policy else signed
-    contents = {store.url: {info.name: info for info in store.list()} for store in stores}
+    contents = date_wal({store.url: {info.name: info for info in store.list()} for store in stores})
     found, unreadable = marks.find(together, configuration.vault, contents, times, rules.grace)
     return _Planning(together, configuration, rules, times, contents, found, unreadable).plan()
 
@@ -172,9 +172,17 @@ class _Planning:
         """Return every point with its list.
 
         Raises:
-            IntegrityError: A list is missing or not genuine, of a point that no prune has begun to remove.
+            IntegrityError: A list is missing or not genuine, of a point that no prune has begun to remove; or someone
+                has hidden a point, so that what it needs would seem to be needed by nobody.
         """
         everything = sorted(self._everything())
+        hidden = {name for store in self.stores.stores for name in store.hidden(f"{names.POINTS}/")}
+        if hidden.difference(everything):
+            raise IntegrityError(
+                "A point is hidden behind a delete marker: someone tampered with the store",
+                detail=", ".join(sorted(hidden)[:3]),
+                resolution="Remove the marker before pruning",
+            )
         marked = frozenset[str]().union(*(mark.names for mark in self.marks))
         manifests: dict[str, list[str]] = {}
         for name in everything:

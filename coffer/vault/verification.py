@@ -42,6 +42,8 @@ def verify_at_rest(stores: Sequence[Store], progress: Progress | None = None) ->
             _check_at_rest(store, info, report)
             if progress:
                 progress(report.bytes, total)
+        for name in store.hidden():
+            report.add(store.url, name, "hidden", "a delete marker stands over it: someone tampered with the store")
     Completeness(together, contents, report).check()
     return report
 

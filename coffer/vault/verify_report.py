@@ -14,7 +14,7 @@ class Problem:
     Attributes:
         store: Address of the store; empty where no store is right.
         object: Its name.
-        what: `damaged`, `missing`, `unreadable`, `stray`, `not genuine`.
+        what: `damaged`, `missing`, `hidden` (a delete marker stands over it), `unreadable`, `stray`, `not genuine`.
         detail: More about it.
     """
 

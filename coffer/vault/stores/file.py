@@ -85,6 +85,10 @@ class FileStore:
         """Nothing: a folder keeps no versions."""
         return iter(())
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        """Nothing: what has no versions hides none."""
+        return iter(())
+
     def now(self) -> datetime:
         """Look at the time of a fresh file: on a network mount that is the server's clock."""
         with self._speaking("the clock"):

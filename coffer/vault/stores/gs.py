@@ -109,6 +109,14 @@ class GsStore:
         for generation in self._generations(name):
             yield self._download(name, generation, checksum="crc32c")
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        """Name what has generations and none that is live."""
+        kept: set[str] = set()
+        live: set[str] = set()
+        for blob in self._walk(prefix, versions="true"):
+            (live if blob.time_deleted is None else kept).add(blob.name.removeprefix(self._prefix))
+        yield from sorted(kept - live)
+
     def now(self) -> datetime:
         """Read the Date of an answer."""
         self._ask(

@@ -83,6 +83,10 @@ class MemoryStore:
         """Nothing: this store keeps no versions."""
         return iter(())
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        """Nothing: what has no versions hides none."""
+        return iter(())
+
     def now(self) -> datetime:
         """Return what its clock says."""
         return self.clock()

@@ -77,6 +77,13 @@ class Store(Protocol):
         """Read what else was ever kept under a name: overwritten or delete-marked versions."""
         ...
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        """Name the objects whose bytes are kept while the newest version says that they are removed: tampering.
+
+        `delete` leaves no such thing behind.
+        """
+        ...
+
     def now(self) -> datetime:
         """Ask for the time by the store's own clock, which also dates what is put."""
         ...

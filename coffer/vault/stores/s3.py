@@ -87,6 +87,15 @@ class S3Store:
             if not version.is_marker:
                 yield self._body(name, VersionId=version.id)
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        """Compare what has a delete marker on top with what has versions."""
+        marked: set[str] = set()
+        kept: set[str] = set()
+        for page in self._bucket.pages("list_object_versions", prefix):
+            marked |= {self._bucket.name_of(item["Key"]) for item in page.get("DeleteMarkers", []) if item["IsLatest"]}
+            kept |= {self._bucket.name_of(item["Key"]) for item in page.get("Versions", [])}
+        yield from sorted(marked & kept)
+
     def now(self) -> datetime:
         """Read the Date of an answer."""
         answer = self._bucket.ask_bucket("head_bucket", "the clock")

@@ -167,6 +167,12 @@ class FaultyStore:
         self._after(faults)
         return iter(found)
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        faults = self._before("hidden", prefix)
+        found = [*self.inner.hidden(prefix)]
+        self._after(faults)
+        return iter(found)
+
     def now(self) -> datetime:
         faults = self._before("now", "")
         moment = self.inner.now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from coffer.vault.pruning import execute, plan_prune
 from coffer.vault.retention import RetentionPolicy
 from coffer.vault.stores.file import FileStore
 from coffer.vault.stores.memory import MemoryStore
+from coffer.vault.stores.protocol import ObjectInfo
 from coffer.vault.verification import verify_at_rest
 from tests.unit.vault.making import CLUSTER, SEGMENT, Tree, World
 
@@ -347,3 +349,40 @@ def test_a_plan_may_be_done_twice_and_what_was_cut_short_is_done_by_the_next(tmp
     pruned(world)
     assert world.restore() == kept
     assert verify_at_rest(world.stores).ok
+
+
+class Hiding(MemoryStore):
+    """A store with versions, in which someone put delete markers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.markers: set[str] = set()
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        return (info for info in super().list(prefix) if info.name not in self.markers)
+
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        return (name for name in sorted(self.markers) if name.startswith(prefix))
+
+
+@pytest.mark.parametrize("prefix", ["points/", "lists/"])
+def test_a_hidden_point_stops_a_prune_that_would_take_what_it_needs(tmp_path: Path, prefix: str) -> None:
+    store = Hiding()
+    world = World(tmp_path, [store])
+    two_points(world)
+    [older, _] = sorted(names_in(store, prefix))
+    store.markers = {older}
+    with pytest.raises(IntegrityError):
+        planned(world)
+    [problem, *_] = verify_at_rest([store]).problems
+    assert (problem.object, problem.what) == (older, "hidden")
+
+
+def test_a_hidden_object_that_a_point_needs_is_named(tmp_path: Path) -> None:
+    store = Hiding()
+    world = World(tmp_path, [store])
+    two_points(world)
+    store.markers = {next(iter(names_in(store, "packs/")))}
+    report = verify_at_rest([store])
+    assert [(each.object, each.what) for each in report.problems] == [(*store.markers, "hidden")]
+    assert len(report.points) == 1
