@@ -12,7 +12,7 @@ import psycopg
 
 from coffer.errors import CofferError, IntegrityError, NotThere, OutsideSystemError
 from coffer.keys import Identity
-from coffer.recovery import heartbeat
+from coffer.recovery import drill_proof, heartbeat
 from coffer.recovery.questions import Answer, Questions, ask
 from coffer.recovery.report import DrillReport
 from coffer.recovery.restore import restore_postgres
@@ -71,7 +71,7 @@ class DrillRequest:
 
 
 def run_drill(request: DrillRequest, *, log: Callable[[str], None] = lambda line: None) -> DrillReport:
-    """Drill, and report; a drill that finds damage is a result, not an error. Nothing of it is left behind.
+    """Drill, and report; a drill that finds damage is a result, not an error. Nothing is left but a proof.
 
     Args:
         request: What to drill.
@@ -85,12 +85,15 @@ def run_drill(request: DrillRequest, *, log: Callable[[str], None] = lambda line
         rto_promise=request.rto.total_seconds(),
         rpo_promise=request.rpo.total_seconds(),
     )
+    drill = _Drill(request, report, log)
     try:
-        _Drill(request, report, log).run()
+        drill.run()
     except CofferError as error:
         report.fail("the way back", error)
     except (psycopg.Error, OSError) as error:
         report.fail("the way back", OutsideSystemError("the restored cluster failed", detail=str(error)))
+    if drill.chosen is not None:
+        drill_proof.keep(*drill.chosen, report, log)
     return report
 
 
@@ -99,6 +102,7 @@ class _Drill:
         self.request, self.report, self.log = request, report, log
         self.questions = request.questions
         self.files: Point | None = None
+        self.chosen: tuple[VaultReader, Point] | None = None
 
     def run(self) -> None:
         request, report = self.request, self.report
@@ -110,6 +114,7 @@ class _Drill:
             report.target = str(target)
             point = choose_point(points, request.postgres, target)
             report.point = point.name
+            self.chosen = (reader, point)
             self.questions = with_image(request.questions, point, points)
             self.files = choose_files(points, request.files, target, point)
         with Scratch(request.directory) as scratch:
