@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.points import Manifest
+from coffer.vault.tree_order import SubtreeFacts, TreeOrder, look_at
 from coffer.vault.trees import TreeEntry
 
 Rows = NDArray[np.void]
@@ -28,14 +28,12 @@ class _Used:
     Attributes:
         ids: Chunk ids, end to end.
         ends: How far into each chunk its files reach.
-        first: Path of its first entry.
-        last: Path of its last entry.
+        facts: What the subtrees beside it must be compared with.
     """
 
     ids: bytes
     ends: NDArray[np.int64]
-    first: bytes
-    last: bytes
+    facts: SubtreeFacts
 
 
 class NeededContent:
@@ -64,7 +62,6 @@ class NeededContent:
             return
         numbers = ChunkNumbers()
         entries = trees.open_subtree(self._keys, name, data, numbers)
-        trees.check_paths(entries, name)
         self._trees[name] = _used(entries, numbers, name)
 
     def need(self, manifest: Manifest) -> list[PackRecord]:
@@ -76,7 +73,9 @@ class NeededContent:
         table = ChunkTable.of([self._known(name) for name in manifest.index])
         rows = [table.numbers(self._subtree(name, table).ids) for source in manifest.sources for name in source.trees]
         for source in manifest.sources:
-            self._check_order([(name, self._trees[name]) for name in source.trees])
+            order = TreeOrder()
+            for name in source.trees:
+                order.follow(self._trees[name].facts, name)
         used = table.rows[np.unique(np.concatenate(rows))] if rows else np.empty(0, ROW)
         used = used[np.argsort(used["pack"], kind="stable")]
         needed, starts = np.unique(used["pack"], return_index=True)
@@ -108,11 +107,6 @@ class NeededContent:
             raise IntegrityError("A file's page map reaches beyond its chunk", detail=name)
         return used
 
-    def _check_order(self, subtrees: list[tuple[str, _Used]]) -> None:
-        for (_, before), (name, after) in pairwise(subtrees):
-            if after.first <= before.last:
-                raise IntegrityError("A point's paths are out of order", detail=name)
-
 
 def places(pack: PackRecord, rows: Rows) -> list[tuple[bytes, Location]]:
     """Return rows of one pack as ids and places."""
@@ -122,13 +116,10 @@ def places(pack: PackRecord, rows: Rows) -> list[tuple[bytes, Location]]:
 
 
 def _used(entries: list[TreeEntry], numbers: ChunkNumbers, name: str) -> _Used:
-    paths = [entry.path for entry in entries]
-    if any(after <= before for before, after in pairwise(paths)):
-        raise IntegrityError("A point's paths are out of order", detail=name)
     every = extents.from_bytes(b"".join(entry.extents for entry in entries))
     every = every[every["chunk"] != extents.HOLE]
     chunks, which = np.unique(every["chunk"], return_inverse=True)
     ends = np.zeros(len(chunks), np.int64)
     np.maximum.at(ends, which, every["offset"].astype(np.int64) + every["length"])
     ids = b"".join(numbers.id(number) for number in chunks.tolist())
-    return _Used(ids, ends, paths[0] if paths else b"", paths[-1] if paths else b"")
+    return _Used(ids, ends, look_at(entries, name))

@@ -13,12 +13,24 @@ from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.read_ahead import ahead
 from coffer.vault.store_set import StoreSet
+from coffer.vault.tree_order import TreeOrder, look_at
 from coffer.vault.trees import TreeEntry, type_number
 
 FILE, DIRECTORY, SYMLINK = (type_number(kind) for kind in (EntryType.FILE, EntryType.DIRECTORY, EntryType.SYMLINK))
 _KEPT = 200_000
 """Entries that are kept in memory between looking and writing; larger trees are read twice."""
 Subtree = tuple[str, list[TreeEntry]]
+
+
+Content = tuple[int, int, bytes]
+
+
+def content_of(entry: TreeEntry) -> Content:
+    """Return what tells one file with several names from another.
+
+    Its number alone might not: while a tree was read, a file may have gone and another one come under its number.
+    """
+    return entry.link, entry.size, entry.hash or entry.extents
 
 
 class Survey:
@@ -47,7 +59,7 @@ class Survey:
         self._table = table
         self._include = include
         self._kept: dict[str, list[TreeEntry]] = {}
-        self._links: dict[int, tuple[int, bytes]] = {}
+        self._contents: set[Content] = set()
         self.folders: dict[bytes, TreeEntry] = {}
         self.chosen_folders: set[bytes] = set()
         self.parents: set[bytes] = set()
@@ -59,17 +71,17 @@ class Survey:
         Raises:
             IntegrityError: A subtree is missing or not genuine, or names what no tree may name.
         """
-        order = _Order()
+        order = TreeOrder()
         kept = 0
         for name, entries in ahead(self._read, self._names):
-            order.check(entries, name)
+            order.follow(look_at(entries, name), name)
             self._check_extents(entries, name)
             for entry in entries:
                 if entry.type == DIRECTORY:
                     self.folders[entry.path] = entry
             chosen = self._choose(entries)
             for entry in chosen:
-                self._count(entry, name)
+                self._count(entry)
             kept += len(chosen)
             if kept <= _KEPT:
                 self._kept[name] = chosen
@@ -98,7 +110,7 @@ class Survey:
         include = self._include
         return entries if include is None else [entry for entry in entries if include(entry.path)]
 
-    def _count(self, entry: TreeEntry, name: str) -> None:
+    def _count(self, entry: TreeEntry) -> None:
         parent, _, _ = entry.path.rpartition(b"/")
         self.parents.add(parent)
         if entry.type == DIRECTORY:
@@ -107,16 +119,11 @@ class Survey:
             self.symlinks += 1
         elif entry.type == FILE:
             self.files += 1
-            if self._is_first_name(entry, name):
+            content = content_of(entry)
+            if not entry.link or content not in self._contents:
                 self.bytes += entry.size
-
-    def _is_first_name(self, entry: TreeEntry, name: str) -> bool:
-        if not entry.link:
-            return True
-        content = (entry.size, entry.extents)
-        if self._links.setdefault(entry.link, content) == content:
-            return self._links[entry.link] is content
-        raise IntegrityError("Two names of one file hold different content", detail=f"{entry.path!r} in {name}")
+            if entry.link:
+                self._contents.add(content)
 
     def _check_extents(self, entries: Sequence[TreeEntry], name: str) -> None:
         every = extents.from_bytes(b"".join(entry.extents for entry in entries))
@@ -124,26 +131,3 @@ class Survey:
         ends = used["offset"].astype(np.int64) + used["length"]
         if np.any(ends > self._table.rows["size"][used["chunk"]]):
             raise IntegrityError("A file's page map reaches beyond its chunk", detail=name)
-
-
-class _Order:
-    """Proves that paths ascend, stay inside the tree, and that only folders have something below them."""
-
-    def __init__(self) -> None:
-        self._last = b""
-        self._above: list[bytes] = []
-
-    def check(self, entries: Sequence[TreeEntry], name: str) -> None:
-        trees.check_paths(entries, name)
-        for entry in entries:
-            path = entry.path
-            if path <= self._last:
-                raise IntegrityError("A point's paths are out of order", detail=f"{path!r} in {name}")
-            self._last = path
-            above = self._above  # files and links whose path this one begins with
-            while above and not path.startswith(above[-1]):
-                above.pop()
-            if above and any(path[len(each) : len(each) + 1] == b"/" for each in above):
-                raise IntegrityError("A point names something below what is no folder", detail=f"{path!r} in {name}")
-            if entry.type != DIRECTORY:
-                above.append(path)

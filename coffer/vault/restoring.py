@@ -18,7 +18,7 @@ from coffer.vault import restore_plan
 from coffer.vault.chunk_reader import ChunkReader
 from coffer.vault.file_writing import FileWriter
 from coffer.vault.index_keys import IndexKeys
-from coffer.vault.restore_survey import FILE, SYMLINK, Survey
+from coffer.vault.restore_survey import FILE, SYMLINK, Content, Survey, content_of
 from coffer.vault.restore_workers import Job, Workers
 from coffer.vault.target_attributes import Attributes
 from coffer.vault.target_files import FileInWork
@@ -104,7 +104,7 @@ class Restore:
         self._jobs = jobs
         self._lock = threading.Lock()
         self._done = 0
-        self._first_names: dict[int, bytes] = {}
+        self._first_names: dict[Content, bytes] = {}
         self._more_names: list[tuple[bytes, bytes]] = []
         self._symlinks: list[TreeEntry] = []
         self._later: set[bytes] = set()
@@ -178,7 +178,7 @@ class Restore:
         if not entry.link:
             return True
         path = self._path(entry)
-        first = self._first_names.setdefault(entry.link, path)
+        first = self._first_names.setdefault(content_of(entry), path)
         if first is not path:
             self._more_names.append((path, first))
         return first is path

@@ -84,8 +84,9 @@ class TreeCapture:
         self, entry: Entry, blocks: Iterable[Buffer | Hole], *, ctime_ns: int = 0, split: Split = Split.CONTENT
     ) -> None:
         """Add a file with all its content."""
-        if type(blocks) is list and len(blocks) == 1 and 0 < len(blocks[0]) <= chunks.SMALL_FILE:
-            content = self._whole(entry.path, blocks[0])
+        only = blocks[0] if type(blocks) is list and len(blocks) == 1 else None
+        if only is not None and not isinstance(only, Hole) and 0 < len(only) <= chunks.SMALL_FILE:
+            content = self._whole(entry.path, only)
         else:
             content = self._split(entry.path, blocks, split)
         self.read += content.size
