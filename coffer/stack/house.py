@@ -20,6 +20,7 @@ from coffer.stack.services.postgres import ADMIN_ROLE, BACKUP_ROLE, PREFECT_ROLE
 from coffer.stack.services.receiver import receiver
 from coffer.stack.services.redis import redis
 from coffer.stack.services.registry import Notification, registry
+from coffer.stack.services.s3_policies import ROLES
 from coffer.stack.services.seaweedfs import S3Identity, seaweedfs
 from coffer.stack.services.wal import WalSettings, wal_receiver
 from coffer.stack.vault import VaultFiles
@@ -69,8 +70,13 @@ class House:
 
     @property
     def aws_credentials(self) -> Path:
-        """The AWS credentials file with a writer and an admin a region."""
+        """The AWS credentials file with a writer and a reader a region: nobody in it may remove anything."""
         return self.layout.secrets / "aws-credentials"
+
+    @property
+    def aws_pruner_credentials(self) -> Path:
+        """The AWS credentials file with a pruner and an admin a region."""
+        return self.layout.secrets / "aws-pruner-credentials"
 
     @property
     def registry_address(self) -> str:
@@ -99,10 +105,12 @@ class House:
         )
 
     def identity(self, role: str, region: str) -> S3Identity:
-        """Return `writer` or `admin` of a region."""
+        """Return `reader`, `writer`, `pruner` or `admin` of a region."""
         name = f"{role}-{region}"
         access, secret = (self.secrets.get(f"s3-{name}-{half}") for half in ("access", "secret"))
-        return S3Identity(name, access[:20], secret, admin=role == "admin")
+        if role == "admin":
+            return S3Identity(name, access[:20], secret, admin=True)
+        return S3Identity(name, access[:20], secret, role=role)
 
     def cluster(self, environment: str) -> Cluster:
         """Return an environment's PostgreSQL; production's also keeps Prefect's database when asked to."""
@@ -147,9 +155,8 @@ class House:
 
     def _region(self, name: str) -> Service:
         admin = self.identity("admin", name)
-        service = seaweedfs(
-            f"s3-{name}", self.layout.state / f"s3-{name}", self.ports.s3[name], (admin, self.identity("writer", name))
-        )
+        people = (admin, *(self.identity(role, name) for role in ROLES))
+        service = seaweedfs(f"s3-{name}", self.layout.state / f"s3-{name}", self.ports.s3[name], people)
         bucket = self.bucket(name)
         return replace(service, finish=lambda: ensure_bucket(self.endpoint(name), f"eu-{name}", admin, bucket))
 

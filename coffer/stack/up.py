@@ -174,8 +174,12 @@ def _fingerprint(house: House) -> str:
 
 
 def _write_credentials(house: House) -> None:
-    profiles = [house.identity(role, region) for role in ("writer", "admin") for region in REGIONS]
-    files.write(house.aws_credentials, credentials_file({profile.name: profile for profile in profiles}))
+    for path, roles in (
+        (house.aws_credentials, ("writer", "reader")),
+        (house.aws_pruner_credentials, ("pruner", "admin")),
+    ):
+        profiles = [house.identity(role, region) for role in roles for region in REGIONS]
+        files.write(path, credentials_file({profile.name: profile for profile in profiles}))
 
 
 def _make_uploads(layout: Layout) -> None:
