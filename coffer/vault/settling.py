@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from coffer.errors import IntegrityError, NotAllowed, RefusedByPolicy
+from coffer.errors import IntegrityError, NotAllowed, NotThere, RefusedByPolicy
 from coffer.keys.opener import Opener
 from coffer.vault import key_objects, names
 from coffer.vault.configuration import Configuration, RecipientRecord
@@ -102,11 +102,15 @@ class Settling:
         good: str | None = None
         key: tuple[bytes, bytes] | None = None
         genuine = []
+        gone = 0
         for name in objects:
             try:
                 data = self._stores.read(name)
                 record = key_objects.open_record(data, name, self._configuration)
                 opened = key_objects.open_wrap(record, self._opener)
+            except NotThere:  # a prune removed it since the keys were listed
+                gone += 1
+                continue
             except IntegrityError as error:
                 self._settled.problems.append(f"{name}: {error}")
                 continue
@@ -117,6 +121,8 @@ class Settling:
             by_root = key_objects.is_by_root(data, self._configuration)
             if by_root and {each.recipient for each in record.wraps} == recipients:
                 good = name
+        if gone == len(objects):
+            return
         if key is None:
             self._settled.problems.append(f"{next(iter(objects))}: it opens for nobody here")
             return
