@@ -13,10 +13,17 @@ from typing import Any
 
 import google_crc32c
 
-from coffer.errors import CofferError, IntegrityError, NotAllowed, NotThere, OutsideSystemError, RefusedByPolicy
-from coffer.errors import Unreachable as NoAnswer
+from coffer.errors import (
+    CofferError,
+    IntegrityError,
+    NotAllowed,
+    NotThere,
+    OutsideSystemError,
+    RefusedByPolicy,
+    Unreachable,
+)
 from coffer.vault.stores.gs_client import CONNECT_SECONDS, GsOptions, ask, make_client, status_of
-from coffer.vault.stores.protocol import Buffer, ObjectInfo
+from coffer.vault.stores.protocol import Buffer, ObjectInfo, as_bytes
 
 _LOCK_THREADS = 16
 _CONFLICTS = 5
@@ -56,16 +63,17 @@ class GsStore:
 
     def put(self, name: str, data: Buffer) -> None:
         """Put where no generation stands, with a CRC32C that the service compares before the object exists."""
+        content = as_bytes(data)
         for _ in range(_CONFLICTS):
             try:
-                self._ask(name, lambda: self._upload(name, data))
+                self._ask(name, partial(self._upload, name, content))
                 return
             except CofferError as error:
                 if _status(error) != 412:
                     raise
-            if self._stands(name, data):
+            if self._stands(name, content):
                 return
-        raise NoAnswer("An object comes and goes while it is put", detail=f"{name} in {self.url}")
+        raise Unreachable("An object comes and goes while it is put", detail=f"{name} in {self.url}")
 
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """Get an object, compared with its CRC32C, or a range of it."""
@@ -96,13 +104,13 @@ class GsStore:
 
     def delete(self, name: str) -> None:
         """Remove every generation, the oldest first: what retention holds says no before anything is gone."""
-        try:
-            for generation in reversed(self._generations(name)):
+        for generation in reversed(self._generations(name)):
+            try:
                 self._ask(name, partial(self._blob(name, generation).delete, **self._usual))
-        except NotThere:
-            return
-        except NotAllowed as error:
-            raise RefusedByPolicy("An object may not be removed", detail=str(error)) from error
+            except NotThere:  # it went meanwhile
+                continue
+            except NotAllowed as error:
+                raise RefusedByPolicy("An object may not be removed", detail=str(error)) from error
 
     def older(self, name: str) -> Iterator[bytes]:
         """Read every generation that is kept, newest first."""
@@ -159,8 +167,8 @@ class GsStore:
     def sweep(self, before: datetime) -> None:
         """Do nothing: an upload that was not finished is no object, and the service drops it after a week."""
 
-    def _upload(self, name: str, data: Buffer) -> None:
-        checksum = base64.b64encode(google_crc32c.value(bytes(data)).to_bytes(4, "big")).decode()
+    def _upload(self, name: str, data: bytes) -> None:
+        checksum = base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
         self._blob(name).upload_from_file(
             io.BytesIO(data),
             size=len(data),
@@ -175,7 +183,7 @@ class GsStore:
         data: bytes = self._ask(name, lambda: blob.download_as_bytes(raw_download=True, **arguments, **self._usual))
         return data
 
-    def _stands(self, name: str, data: Buffer) -> bool:
+    def _stands(self, name: str, data: bytes) -> bool:
         try:
             blob = self._look(name)
             if blob.size == len(data) and self.get(name) == data:

@@ -13,6 +13,7 @@ from typing import Any
 
 import google.auth
 import requests
+import urllib3
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
@@ -24,7 +25,10 @@ from coffer.errors import CofferError, IntegrityError, NotAllowed, NotThere, Sto
 from coffer.vault.stores.retrying import Retries
 
 CONNECT_SECONDS = 10.0
-ERRORS = (GoogleAPICallError, InvalidResponse, DataCorruption, GoogleAuthError, requests.RequestException, OSError)
+_BROKEN = (TransportError, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+_ERRORS = (GoogleAPICallError, InvalidResponse, DataCorruption, GoogleAuthError, *_BROKEN)
+# The client otherwise asks about the bucket from a thread of its own, for traces that nobody takes.
+_NO_ASKING_ABOUT = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
 _SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"  # setting retention needs no less
 
 
@@ -80,6 +84,7 @@ def make_client(options: GsOptions) -> tuple[storage.Client, Session]:
     Raises:
         UsageError: There are no credentials, and no endpoint that may be spoken to without.
     """
+    os.environ.setdefault(_NO_ASKING_ABOUT, "true")
     credentials, project = _credentials(options)
     session = Session(credentials, options.connections)
     where = {"api_endpoint": options.endpoint} if options.endpoint else None
@@ -117,7 +122,7 @@ def deserves_retry(error: Exception) -> bool:
     status = status_of(error)
     if status:
         return status in (408, 429) or status >= 500
-    return isinstance(error, (DataCorruption, TransportError, requests.RequestException, OSError))
+    return isinstance(error, (DataCorruption, *_BROKEN))
 
 
 def translate(error: Exception, where: str) -> CofferError:
@@ -143,7 +148,7 @@ def ask(options: GsOptions, where: str, act: Callable[[], Any]) -> Any:  # noqa:
     """
     try:
         return options.retries.run(act, deserves_retry)
-    except ERRORS as error:
+    except _ERRORS as error:
         raise translate(error, where) from error
 
 

@@ -10,6 +10,12 @@ from typing import Protocol
 Buffer = bytes | bytearray | memoryview
 
 
+def as_bytes(data: Buffer) -> bytes:
+    """Return bytes, without a copy wherever that can be: clients take no other buffer."""
+    whole = data.obj if isinstance(data, memoryview) else data
+    return whole if isinstance(whole, bytes) and len(whole) == len(data) else bytes(data)
+
+
 @dataclass(frozen=True)
 class ObjectInfo:
     """One object as a store knows it.

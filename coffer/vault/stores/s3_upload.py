@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from coffer.errors import CofferError, IntegrityError, NotThere, Unreachable
-from coffer.vault.stores.protocol import Buffer
+from coffer.vault.stores.protocol import Buffer, as_bytes
 from coffer.vault.stores.s3_bucket import S3Bucket
 from coffer.vault.stores.s3_client import status_of
 
@@ -35,7 +35,9 @@ def upload(bucket: S3Bucket, name: str, data: Buffer, more: Mapping[str, object]
             if in_parts:
                 _upload_in_parts(bucket, name, memoryview(data), more)
             else:
-                bucket.ask("put_object", name, Body=as_body(data), IfNoneMatch="*", ChecksumSHA256=sha256(data), **more)
+                bucket.ask(
+                    "put_object", name, Body=as_bytes(data), IfNoneMatch="*", ChecksumSHA256=sha256(data), **more
+                )
             return
         except CofferError as error:
             # 409: another put is in work, and parts must be sent anew. No such upload: it was completed, and the
@@ -46,14 +48,6 @@ def upload(bucket: S3Bucket, name: str, data: Buffer, more: Mapping[str, object]
         if _stands(bucket, name, data):
             return
     raise Unreachable("An object comes and goes while it is put", detail=f"{name} in {bucket.url}")
-
-
-def as_body(data: Buffer) -> bytes | bytearray:
-    """Return what boto3 takes as a body, without a copy wherever that can be."""
-    if isinstance(data, (bytes, bytearray)):
-        return data
-    whole = data.obj
-    return whole if isinstance(whole, bytes) and len(whole) == data.nbytes else bytes(data)
 
 
 def _upload_in_parts(bucket: S3Bucket, name: str, data: memoryview, more: Mapping[str, object]) -> None:
@@ -69,7 +63,7 @@ def _upload_in_parts(bucket: S3Bucket, name: str, data: memoryview, more: Mappin
 def _put_part(bucket: S3Bucket, name: str, begun: str, number: int, part: memoryview) -> dict[str, Any]:
     checksum = sha256(part)
     answer = bucket.ask(
-        "upload_part", name, UploadId=begun, PartNumber=number, Body=as_body(part), ChecksumSHA256=checksum
+        "upload_part", name, UploadId=begun, PartNumber=number, Body=as_bytes(part), ChecksumSHA256=checksum
     )
     return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
 
