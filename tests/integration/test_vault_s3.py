@@ -28,6 +28,21 @@ class TestS3Store(StoreConformance):
         return opened(s3, profile="admin")  # the suite deletes, which a writer may not
 
 
+class TestS3StoreWithoutVersions(StoreConformance):
+    """A bucket that keeps neither versions nor locks: less is promised, nothing goes wrong."""
+
+    @pytest.fixture
+    def store(self, s3: S3) -> Store:  # noqa: F811
+        client, bucket = s3.client("admin"), "coffer-plain"
+        if bucket not in {each["Name"] for each in client.list_buckets()["Buckets"]}:
+            client.create_bucket(Bucket=bucket)
+        url = s3.url(f"test-{secrets.token_hex(4)}", profile="admin").replace(s3.bucket, bucket, 1)
+        return open_store(url, credentials_file=s3.credentials_file)
+
+    def test_it_says_that_it_keeps_no_locks(self, store: Store) -> None:
+        assert not store.keeps_locks
+
+
 def test_a_vault_lives_in_a_bucket_and_its_writer_may_not_delete(s3: S3, tmp_path: Path) -> None:  # noqa: F811
     store = opened(s3)
     world = World(tmp_path, [store])
@@ -55,6 +70,22 @@ def test_an_overwritten_object_is_read_from_the_version_that_is_genuine(s3: S3, 
         s3.client("admin").put_object(Bucket=s3.bucket, Key=f"{prefix}/{info.name}", Body=b"rot" * 1000)
     assert not verify_at_rest([store]).ok
     assert world.restore() == files
+
+
+def test_server_side_encryption_is_asked_for(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """SeaweedFS has no keys here: what is sent is looked at."""
+    for option, expected in {
+        "AES256": {"ServerSideEncryption": "AES256"},
+        "aws:kms": {"ServerSideEncryption": "aws:kms"},
+        "aws:kms:key-1": {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "key-1"},
+    }.items():
+        store = opened(s3, more=f"&sse={option}")
+        sent: list[dict[str, object]] = []
+        monkeypatch.setattr(store._bucket._client, "put_object", lambda sent=sent, **more: sent.append(more) or {})
+        store.put("packs/a", b"1")
+        assert expected.items() <= sent[0].items()
+    with pytest.raises(UsageError, match="sse"):
+        opened(s3, more="&sse=rot13")
 
 
 def test_an_object_under_a_lock_stays(s3: S3) -> None:  # noqa: F811

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.loaders
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
@@ -132,6 +134,12 @@ def translate(error: Exception, where: str, store: str) -> CofferError:
     return Unreachable("The store does not answer as it should", detail=f"{where}: {status} {code}")
 
 
+@lru_cache
+def _loader(path: str | None) -> Any:  # noqa: ANN401 - botocore has no types
+    """Share the service's description: reading it takes most of the time that a client takes to make."""
+    return botocore.loaders.create_loader(path)
+
+
 def make_client(options: S3Options) -> Any:  # noqa: ANN401 - boto3 makes its clients' classes at run time
     """Return a boto3 client that asks once: asking again is ours, since bodies are read outside of it.
 
@@ -139,6 +147,7 @@ def make_client(options: S3Options) -> Any:  # noqa: ANN401 - boto3 makes its cl
         UsageError: There is no such profile or credentials file, or the options make no client.
     """
     core = botocore.session.Session(profile=options.profile)
+    core.register_component("data_loader", _loader(os.environ.get("AWS_DATA_PATH")))
     if options.credentials_file is not None:
         if not os.access(options.credentials_file, os.R_OK):
             raise UsageError("The credentials file cannot be read", detail=str(options.credentials_file))
