@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from coffer.errors import CofferError, IntegrityError, NotThere
+from coffer.errors import CofferError, IntegrityError
 from coffer.vault import names
 from coffer.vault.chunk_index import Location, PackRecord
 from coffer.vault.stores.protocol import Store
+from coffer.vault.verify_report import what_is_wrong
 
 _PIECE = 4 << 20
 Wanted = Sequence[tuple[bytes, Location]]
@@ -70,8 +71,8 @@ def check_pack(store: Store, pack: PackRecord, wanted: Wanted, opened: Open) -> 
 
 def problem(error: CofferError) -> tuple[str, str]:
     """Return how a failed reading is reported."""
-    kinds = {NotThere: "missing", IntegrityError: "damaged"}
-    return kinds.get(type(error), "unreadable"), str(error)
+    what = "damaged" if isinstance(error, IntegrityError) else what_is_wrong(error)
+    return what, str(error)
 
 
 def _pieces(size: int, wanted: Wanted) -> Iterator[tuple[int, int, Wanted]]:

@@ -14,7 +14,7 @@ from coffer.vault.pack_check import Found, check_pack, problem
 from coffer.vault.points import Manifest, Point
 from coffer.vault.read_ahead import ahead
 from coffer.vault.stores.protocol import Store
-from coffer.vault.verify_report import VerifyReport
+from coffer.vault.verify_report import VerifyReport, what_is_wrong
 
 if TYPE_CHECKING:
     from coffer.vault.reader import VaultReader
@@ -62,7 +62,7 @@ class ReadingBack:
             return [catalogue.find(point.name, point.service).manifest for point in chosen]
         broken = catalogue.broken()
         for name, error in broken.items():
-            self._report.add("", name, "not genuine", str(error))
+            self._report.add("", name, what_is_wrong(error), str(error))
         return [each.manifest for each in catalogue.all(without=set(broken))]
 
     def _holders(self, manifests: Sequence[Manifest]) -> dict[str, list[Store]]:
@@ -106,13 +106,15 @@ class ReadingBack:
                 try:
                     self._content.take(found.name, data)
                 except CofferError as error:
-                    self._report.add(found.store, found.name, "not genuine", str(error))
+                    self._report.add(found.store, found.name, what_is_wrong(error), str(error))
 
     def _take_in(self, manifest: Manifest) -> None:
         try:
             needed = self._content.need(manifest)
         except CofferError as error:
-            self._report.add("", manifest.name, "not genuine", str(error))
+            known = {each.object for each in self._report.problems}
+            if not self._needs[manifest.name] & known:  # else its cause is reported already
+                self._report.add("", manifest.name, what_is_wrong(error), str(error))
             return
         self._needs[manifest.name].update(pack.name for pack in needed)
 
@@ -144,7 +146,7 @@ class ReadingBack:
                 if data:
                     wal.content(data, found.name, access.keys, access.configuration, access.wal_run_key)
             except CofferError as error:
-                found.problems.append(("not genuine", str(error)))
+                found.problems.append((what_is_wrong(error), str(error)))
             return found
 
         where = access.stores.where(f"{names.WAL}/")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from coffer.errors import IntegrityError
+from coffer.errors import CofferError, IntegrityError, NotThere, OutsideSystemError, Unreachable
+
+
+def what_is_wrong(error: CofferError) -> str:
+    """Return how a failed reading is reported: a store that does not answer says nothing about what it holds."""
+    if isinstance(error, NotThere):
+        return "missing"
+    return "unreadable" if isinstance(error, OutsideSystemError) else "not genuine"
 
 
 @dataclass(frozen=True)
@@ -58,9 +65,10 @@ class VerifyReport:
 
         Raises:
             IntegrityError: It names the first few objects.
+            Unreachable: Some could not be read, and nothing was found in those that could.
         """
+        shown = "; ".join(f"{each.object} {each.what} in {each.store or 'every store'}" for each in self.problems[:3])
+        if self.problems and all(each.what == "unreadable" for each in self.problems):
+            raise Unreachable(f"{len(self.problems)} objects could not be read", detail=shown, resolution="Try again")
         if self.problems:
-            shown = "; ".join(
-                f"{each.object} {each.what} in {each.store or 'every store'}" for each in self.problems[:3]
-            )
             raise IntegrityError(f"{len(self.problems)} objects are not what was written", detail=shown)
