@@ -99,7 +99,11 @@ class TreeCapture:
         content = self._linked.get(entry.link)
         if content is None or not entry.link:
             raise UsageError("A link was added before its file", detail=repr(entry.path))
-        self._keep(_tree_entry(entry, content, 0))
+        before = self.parent.find(entry.path) if self.parent else None
+        if before is not None and before.extents == content.extents and _is_same(before, entry, 0):
+            self._keep(before)
+        else:
+            self._keep(_tree_entry(entry, content, 0))
 
     def add_unchanged(self, entry: Entry, *, ctime_ns: int = 0) -> None:
         """Add a file whose content is what the parent has."""

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from coffer.errors import NotThere
+from coffer.errors import NotAllowed, NotThere
 from coffer.sources.files import FilesSource
-from coffer.vault.capture import Kind, Parent, SourceSink
+from coffer.sources.files.reading import open_file
+from coffer.vault.capture import Buffer, Entry, Fact, Hole, Kind, Parent, SourceSink, StoredEntry
 from coffer.vault.point_builder import SourceSummary
 from tests.unit.vault.making import World, read_tree
 
@@ -106,61 +110,192 @@ def test_a_change_that_keeps_size_and_mtime_is_seen(world: World, root: Path) ->
     assert world.restore()[b"d/file"] == b"2"
 
 
-class Vanishing(FilesSource):
-    """Does something just before the walk hands on a path."""
+class Meddling:
+    """Passes everything on to a sink; does something when the source opens, or has read from, a path."""
 
-    def _walk(self, folder: bytes):  # type: ignore[no-untyped-def]
-        for path, status in super()._walk(folder):
-            if path == b"d/file":
-                (self.root / "d/file").unlink(missing_ok=True)
-            yield path, status
-
-
-def test_a_file_that_vanishes_is_noted_and_the_rest_comes(world: World, root: Path) -> None:
-    source = Vanishing("files", root)
-    with world.writer().begin_point(service="app", kind=Kind.FULL, started=datetime.now(UTC)) as builder:
-        summary = builder.capture(source)
-        builder.commit({})
-    assert summary.facts["gone"] == 1
-    assert any("d/file" in note and "vanished" in note for note in source.notes)
-    assert set(world.restore()) == {b"d/deep/large", b"empty"}
-
-
-class Touching:
-    """Passes everything on to a sink, and appends to the large file while it is read."""
-
-    def __init__(self, sink: SourceSink, path: Path) -> None:
+    def __init__(self, sink: SourceSink, path: bytes, act: Callable[[], object]) -> None:
         self._sink = sink
         self._path = path
+        self._act = act
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._sink, name)
 
-    def add_file(self, entry, blocks, *, ctime_ns: int = 0) -> None:  # type: ignore[no-untyped-def]
-        def touched():  # type: ignore[no-untyped-def]
+    def add(self, entry: Entry) -> None:
+        self._sink.add(entry)
+        if entry.path == self._path:
+            self._act()
+
+    def add_file(self, entry: Entry, blocks: Iterable[Buffer | Hole], *, ctime_ns: int = 0) -> None:
+        def touched() -> Iterator[Buffer | Hole]:
             for block in blocks:
                 yield block
-                if entry.path == b"d/deep/large" and len(block) == 1 << 20:
-                    with self._path.open("ab") as stream:
-                        stream.write(b"!")
+                if entry.path == self._path:
+                    self._act()
 
         self._sink.add_file(entry, touched(), ctime_ns=ctime_ns)
 
 
-class Growing(FilesSource):
-    def capture(self, sink: SourceSink, kind: Kind, parent: Parent | None):  # type: ignore[no-untyped-def]
-        return super().capture(Touching(sink, self.root / "d/deep/large"), kind, parent)  # type: ignore[arg-type]
+@dataclass
+class Meddled:
+    """A folder that is changed while it is read."""
+
+    inner: FilesSource
+    path: bytes
+    act: Callable[[], object]
+    name: str = "files"
+    kind: str = "files"
+
+    def capture(self, sink: SourceSink, kind: Kind, parent: Parent | None) -> Mapping[str, Fact]:
+        return self.inner.capture(Meddling(sink, self.path, self.act), kind, parent)  # type: ignore[arg-type]
 
 
-def test_a_file_that_changes_while_read_is_noted_and_read_again_next_time(world: World, root: Path) -> None:
-    settle()
-    source = Growing("files", root)
+def meddle(world: World, root: Path, path: bytes, act: Callable[[], object]) -> SourceSummary:
     with world.writer().begin_point(service="app", kind=Kind.FULL, started=datetime.now(UTC)) as builder:
-        builder.capture(source)
+        summary = builder.capture(Meddled(FilesSource("files", root), path, act))
         builder.commit({})
-    assert any("changed while" in note for note in source.notes)
+    return summary
+
+
+def notes(summary: SourceSummary) -> str:
+    return repr(summary.facts["notes"])
+
+
+def test_what_vanishes_is_noted_and_the_rest_comes(world: World, root: Path) -> None:
+    (root / "d/more").mkdir()
+    summary = meddle(world, root, b"d", lambda: shutil.rmtree(root / "d/more", ignore_errors=True))
+    assert "d/more: vanished" not in notes(summary)  # the folder was not listed yet
+    (root / "d/more").mkdir()
+
+    def remove() -> None:
+        (root / "d/file").unlink(missing_ok=True)
+        shutil.rmtree(root / "d/more", ignore_errors=True)
+
+    summary = meddle(world, root, b"d/deep", remove)
+    assert "d/file: vanished" in notes(summary)
+    assert "d/more: vanished" in notes(summary)
+    assert set(world.restore()) == {b"d/deep/large", b"empty"}
+
+
+def test_a_file_that_becomes_something_else_is_noted(world: World, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def swap(full: bytes) -> int:
+        if full.endswith(b"d/file"):
+            (root / "d/file").unlink()
+            os.mkfifo(root / "d/file")
+        if full.endswith(b"empty"):
+            (root / "empty").unlink()
+            (root / "empty").symlink_to("/etc/passwd")
+        return open_file(full)
+
+    monkeypatch.setattr("coffer.sources.files.source.open_file", swap)
+    summary = back_up(world, root, Kind.FULL)
+    assert "d/file: became something else" in notes(summary)
+    assert "empty: became something else" in notes(summary)
+    assert set(world.restore()) == {b"d/deep/large"}
+
+
+def test_a_file_that_changes_once_while_read_is_read_again(world: World, root: Path) -> None:
+    changes = iter([lambda: (root / "d/deep/large").write_bytes(b"later" * 100_000)])
+    summary = meddle(world, root, b"d/deep/large", lambda: next(changes, lambda: None)())
+    assert "changed" not in notes(summary)
+    assert world.restore() == read_tree(root)
+
+
+def test_a_file_that_never_rests_is_noted_and_read_again_next_time(world: World, root: Path) -> None:
+    def append() -> None:
+        with (root / "d/deep/large").open("ab") as stream:
+            stream.write(b"!")
+
+    settle()
+    summary = meddle(world, root, b"d/deep/large", append)
+    assert "d/deep/large: changed while it was read" in notes(summary)
+    assert summary.files == 5
     settle()
     back_up(world, root)
+    assert world.restore() == read_tree(root)
+
+
+def test_a_file_that_may_not_be_read_makes_no_point(world: World, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(full: bytes) -> int:
+        raise PermissionError(13, "Permission denied", full)
+
+    monkeypatch.setattr("coffer.sources.files.source.open_file", refuse)
+    with pytest.raises(NotAllowed, match="may not be read"):
+        back_up(world, root)
+    assert world.writer().points() == []
+
+
+def entries(world: World) -> dict[bytes, StoredEntry]:
+    reader = world.reader()
+    return {entry.path: entry for entry in reader.entries(reader.point("latest"), "files")}
+
+
+def test_names_of_one_file_share_number_and_content(world: World, root: Path) -> None:
+    os.link(root / "d/file", root / "z-small")
+    os.link(root / "d/deep/large", root / "z-large")
+    settle()
+    summary = back_up(world, root, Kind.FULL)
+    found = entries(world)
+    assert found[b"d/file"].link == found[b"z-small"].link != 0
+    assert found[b"d/deep/large"].link == found[b"z-large"].link not in (0, found[b"d/file"].link)
+    assert found[b"empty"].link == 0
+    assert summary.read == 2_500_001
+    assert world.restore() == read_tree(root)
+    again = back_up(world, root)
+    assert (again.read, again.facts["unchanged"]) == (0, 3)
+    assert entries(world) == found
+    os.link(root / "empty", root / "z-empty")
+    (root / "d/file").unlink()
+    back_up(world, root)
+    assert world.reader().read_file(world.reader().point("latest"), "files", b"z-small") == b"1"
+    assert entries(world)[b"z-small"].link == 0
+
+
+def test_extended_attributes_are_kept(world: World, root: Path) -> None:
+    os.setxattr(root / "d/file", "user.b", b"\0\xff")
+    os.setxattr(root / "d/file", "user.a", b"")
+    os.setxattr(root / "d", "user.folder", b"1")
+    settle()
+    back_up(world, root, Kind.FULL)
+    assert entries(world)[b"d/file"].xattrs == ((b"user.a", b""), (b"user.b", b"\0\xff"))
+    assert entries(world)[b"d"].xattrs == ((b"user.folder", b"1"),)
+    os.removexattr(root / "d/file", "user.a")
+    settle()
+    back_up(world, root)
+    assert entries(world)[b"d/file"].xattrs == ((b"user.b", b"\0\xff"),)
+
+
+def test_holes_are_neither_read_nor_stored(world: World, root: Path) -> None:
+    with (root / "sparse").open("wb") as stream:
+        stream.write(b"head")
+        stream.seek(3 << 30)
+        stream.write(b"middle")
+        stream.truncate(5 << 30)
+    summary = back_up(world, root, Kind.FULL)
+    assert summary.size == 2_500_001 + (5 << 30)
+    reader = world.reader()
+    reader.restore(reader.point("latest"), "files", world.folder / "out")
+    restored = world.folder / "out/sparse"
+    assert restored.stat().st_size == 5 << 30
+    assert restored.stat().st_blocks < 4096
+    with restored.open("rb") as stream:
+        assert stream.read(5) == b"head\0"
+        stream.seek((3 << 30) - 1)
+        assert stream.read(8) == b"\0middle\0"
+
+
+def test_an_unchanged_tree_stores_no_subtree(world: World, root: Path) -> None:
+    for number in range(3000):
+        (root / f"d/{number}").touch()
+    settle()
+    back_up(world, root, Kind.FULL)
+    before = set(world.memory.objects)
+    back_up(world, root)
+    assert not [name for name in set(world.memory.objects) - before if name.startswith(("trees/", "packs/", "index/"))]
+    (root / "d/1500").write_bytes(b"x")
+    settle()
+    back_up(world, root)
+    assert len([name for name in set(world.memory.objects) - before if name.startswith("trees/")]) == 1
     assert world.restore() == read_tree(root)
 
 
