@@ -10,8 +10,8 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ from coffer.vault.runs import Run
 from coffer.vault.store_set import StoreSet, gravest
 from coffer.vault.stores.protocol import Store
 
+T = TypeVar("T")
 _SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial-[0-9]+|\.[0-9A-F]{8}\.backup)?|[0-9A-F]{8}\.history")
 _LARGEST = 1 << 30
 
@@ -101,10 +102,29 @@ def get(
     if not found:
         stores.where(f"{_place(cluster, segment)}/", every_store=True)
         raise NotThere(f"There is no WAL {segment}", detail=f"of {cluster} in {stores.describe()}")
-    contents = {content(stores.read(name), name, keys, configuration, run_key) for name in found}
-    if len(contents) != 1:
+    contents = _genuine(stores, found, lambda name, data: content(data, name, keys, configuration, run_key))
+    if len(set(contents)) != 1:
         raise IntegrityError("Two different segments bear the same name", detail=", ".join(found))
-    return contents.pop()
+    return contents[0]
+
+
+def _genuine(stores: StoreSet, found: Iterable[str], opened: Callable[[str, bytes], T]) -> list[T]:
+    """Open those objects of a segment that are genuine; rot and forgeries beside them are passed over with a note.
+
+    Raises:
+        CofferError: None is.
+    """
+    genuine: list[T] = []
+    failures: list[CofferError] = []
+    for name in found:
+        try:
+            genuine.append(opened(name, stores.read(name)))
+        except (IntegrityError, NotThere) as error:
+            failures.append(error)
+            stores.note(f"{name} is passed over: {error}")
+    if failures and not genuine:
+        raise gravest(failures)
+    return genuine
 
 
 def content(
@@ -162,27 +182,28 @@ def facts(
     found = stores.names(f"{_place(cluster, segment)}/")
     if not found:
         raise NotThere(f"There is no WAL {segment}", detail=f"of {cluster} in {stores.describe()}")
-    header, _ = _open_header(stores.read(found[0]), found[0], keys, configuration)
-    return header.facts
+    headers = _genuine(stores, found, lambda name, data: _open_header(data, name, keys, configuration)[0])
+    return headers[0].facts
 
 
 def _same(store: Store, keys: IndexKeys, configuration: Configuration, place: str, identity: bytes) -> list[str]:
-    """Return the objects that hold these bytes already."""
-    found = [info.name for info in store.list(f"{place}/")]
-    for name in found:
-        header, _ = _open_header(store.get(name), name, keys, configuration)
+    """Return the objects that hold these bytes already; rot and forgeries are none, and the segment is put beside them."""
+    there = []
+    alone = StoreSet([store])
+    for info in store.list(f"{place}/"):
+        try:
+            header, _ = _open_header(alone.read(info.name), info.name, keys, configuration)
+        except (IntegrityError, NotThere):
+            continue
         if header.identity != identity:
             raise IntegrityError("Other bytes are there under that name", detail=f"{place} in {store.url}")
-    return found
+        there.append(info.name)
+    return there
 
 
 def _reads_back(store: Store, configuration: Configuration, place: str) -> bool:
-    for info in store.list(f"{place}/"):
-        data = store.get(info.name)
-        names.check(info.name, data)
-        _signed_part(data, info.name, configuration)
-        return True
-    return False
+    found = [info.name for info in store.list(f"{place}/")]
+    return bool(_genuine(StoreSet([store]), found, lambda name, data: _signed_part(data, name, configuration)))
 
 
 def _seal(

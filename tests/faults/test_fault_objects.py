@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coffer.errors import IntegrityError, UsageError
+from coffer.errors import Forged, IntegrityError, UsageError
 from coffer.vault.capture import Kind
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.memory import MemoryStore
@@ -60,6 +60,7 @@ def test_every_byte_flipped(world: World) -> None:
 @shows(
     "Any byte of any object flipped by someone who gives the object its new name too",
     IntegrityError,
+    Forged,
     UsageError,
     stays="signature and seal refuse what the name does not; a higher version byte is said to be a newer format",
 )
@@ -105,6 +106,7 @@ def test_every_two_of_a_kind_swapped(world: World) -> None:
 @shows(
     "A genuine object moved to another's place, with a name that is right for its bytes",
     IntegrityError,
+    Forged,
     stays="what binds an object to its place refuses it",
 )
 def test_every_two_of_a_kind_moved(world: World) -> None:
@@ -175,6 +177,7 @@ def test_an_older_state_put_back(tmp_path: Path) -> None:
 @shows(
     "An object of another vault of the same people in an object's place",
     IntegrityError,
+    Forged,
     stays="nothing of it is believed",
 )
 def test_an_object_of_another_vault(world: World, tmp_path: Path) -> None:
