@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from coffer.commands.backup_progress import showing_backup
 from coffer.commands.options import (
     credentials_option,
     describe_point,
@@ -21,6 +22,7 @@ from coffer.commands.options import (
     stores_option,
     writer_option,
 )
+from coffer.commands.restore import parse_rate
 from coffer.errors import NotInEveryStore, UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +52,16 @@ _PASSWORD = re.compile(r"\bpassword\s*=|://[^/@]*:[^/@]*@")
     "--kind", type=click.Choice(["auto", "full", "incremental", "differential"]), default="auto", show_default=True
 )
 @click.option("--request", help="Id of the request: the same one finds the point it already made.")
+@click.option(
+    "--compression",
+    type=click.Choice(["zstd", "gzip", "none"]),
+    default="zstd",
+    show_default=True,
+    help="What is done to content; what does not shrink is stored as it is.",
+)
+@click.option("--level", type=int, help="How hard to compress: zstd 1 to 19 (default 1), gzip 1 to 9 (default 6).")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Threads for content.")
+@click.option("--limit-rate", metavar="RATE", help="Take no more from sources: bytes a second, with K, M or G.")
 @json_option
 def backup(
     urls: Sequence[str],
@@ -59,27 +71,40 @@ def backup(
     service: str,
     kind: str,
     request: str | None,
+    compression: str,
+    level: int | None,
+    jobs: int,
+    limit_rate: str | None,
     as_json: bool,
 ) -> None:
     """Take a recovery point; `auto` is an incremental where an earlier point is, else a full."""
     from coffer.keys import WriterCredentials
+    from coffer.vault.compression import Compression
+    from coffer.vault.point_request import PointOptions
     from coffer.vault.writer import VaultWriter
 
     wanted = _parse_sources(sources)
+    packing, limit = Compression.parse(compression, level), parse_rate(limit_rate)
     vault = VaultWriter.open(open_stores(urls, credentials_file), WriterCredentials.load(writer))
     chosen = _kind(kind, vault, service)
     started = datetime.now(UTC)
-    try:
-        with vault.begin_point(service=service, kind=chosen, started=started, point_id_seed=request) as builder:
-            for source in wanted:
-                _tell(_capture(vault, builder, source))
-            point = builder.commit({"order": [source.name for source in wanted]})
-    except NotInEveryStore as error:
-        _print(error.point, as_json)
-        raise
+    summaries: list[SourceSummary] = []
+    with showing_backup(quiet=as_json) as progress:
+        options = PointOptions(packing, jobs, limit, progress)
+        try:
+            with vault.begin_point(
+                service=service, kind=chosen, started=started, point_id_seed=request, options=options
+            ) as builder:
+                for source in wanted:
+                    summaries.append(_capture(vault, builder, source))
+                    _tell(summaries[-1])
+                point = builder.commit({"order": [source.name for source in wanted]})
+        except NotInEveryStore as error:
+            _print(error.point, summaries, as_json)
+            raise
     for note in vault.notes:
         say(f"note: {note}")
-    _print(point, as_json)
+    _print(point, summaries, as_json)
 
 
 def _kind(kind: str, vault: VaultWriter, service: str) -> Kind:
@@ -137,6 +162,12 @@ def _tell(summary: SourceSummary) -> None:
         say(f"note: {note!s}")
 
 
-def _print(point: Point, as_json: bool) -> None:
+def _print(point: Point, summaries: Sequence[SourceSummary], as_json: bool) -> None:
     say(f"{point.kind.value} point of {human(point.size)}, {human(point.stored)} new, in {', '.join(point.stores)}")
-    print_json(describe_point(point)) if as_json else click.echo(point.name)
+    if not as_json:
+        click.echo(point.name)
+        return
+    document = describe_point(point)
+    for each, summary in zip(document["sources"], summaries, strict=True):
+        each |= {"read": summary.read, "seconds": round(summary.seconds, 3)}
+    print_json(document)

@@ -12,19 +12,20 @@ from coffer.vault.capture import Buffer
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.packs import PackWriter
 
-_WORKERS = 2
-_IN_WORK = 8
+_IN_WORK = 4
+"""Chunks in work or waiting, for each thread."""
 T = TypeVar("T")
 
 
 class ChunkPipeline:
     """Hashes, compresses and seals chunks in threads; what is in work is bounded."""
 
-    def __init__(self, packer: PackWriter, numbers: ChunkNumbers) -> None:
+    def __init__(self, packer: PackWriter, numbers: ChunkNumbers, jobs: int) -> None:
         self.numbers = numbers
         self._packer = packer
-        self._pool = ThreadPoolExecutor(_WORKERS, "coffer-seal")
-        self._room = BoundedSemaphore(_IN_WORK)
+        self._pool = ThreadPoolExecutor(jobs, "coffer-seal")
+        self._in_work = _IN_WORK * jobs
+        self._room = BoundedSemaphore(self._in_work)
         self._failure: BaseException | None = None
 
     def submit(self, data: bytes) -> int:
@@ -52,9 +53,9 @@ class ChunkPipeline:
 
     def finish(self) -> None:
         """Wait for all that was handed over; then every number is settled and every pack emitted."""
-        for _ in range(_IN_WORK):
+        for _ in range(self._in_work):
             self._room.acquire()
-        for _ in range(_IN_WORK):
+        for _ in range(self._in_work):
             self._room.release()
         self.check()
         self._packer.finish()

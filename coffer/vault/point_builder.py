@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 
 from coffer.errors import CofferError, NotInEveryStore, UsageError
@@ -12,15 +12,14 @@ from coffer.vault.base_point import BasePoint, parent_tree
 from coffer.vault.capture import Fact, Kind, Source
 from coffer.vault.catalogue import Known
 from coffer.vault.chunk_usage import usage
-from coffer.vault.compression import DEFAULT, Compression
 from coffer.vault.point_records import PointIdentity
-from coffer.vault.point_request import PointRequest, SourceSummary, WriterAccess
+from coffer.vault.point_request import PointOptions, PointRequest, SourceSummary, WriterAccess
 from coffer.vault.points import Manifest, Point
 from coffer.vault.prune_guard import PruneGuard
 from coffer.vault.run_output import RunOutput
 from coffer.vault.tree_capture import TreeCapture
 
-__all__ = ["PointBuilder", "PointRequest", "SourceSummary", "WriterAccess"]
+__all__ = ["PointBuilder", "PointOptions", "PointRequest", "SourceSummary", "WriterAccess"]
 
 
 class PointBuilder:
@@ -36,12 +35,9 @@ class PointBuilder:
         request: PointRequest,
         known: list[Known],
         parent: Known | None,
-        *,
-        compression: Compression = DEFAULT,
-        progress: Callable[[int, int], None] | None = None,
+        options: PointOptions,
     ) -> None:
-        self._compression = compression
-        self._progress = progress
+        self._options = options
         self._access = access
         self._request = request
         self._id = request.point_id(access.keys.vault)
@@ -61,7 +57,7 @@ class PointBuilder:
             if self._parent is not None and not base.whole:
                 # Its sources would build upon what is about to be swept: they do a full.
                 self._parent, base = None, BasePoint.load(access, self._previous, guard)
-            self._output = RunOutput(access, base, guard, self._compression)
+            self._output = RunOutput(access, base, guard, self._options)
         return self
 
     def __exit__(
@@ -95,7 +91,7 @@ class PointBuilder:
             reads_again=getattr(source, "reads_again", False),
         )
         keys, trees = self._access.keys, output.trees(parent)
-        sink = TreeCapture(keys, output.pipeline, output.bundle, parent, trees, self._progress)
+        sink = TreeCapture(keys, output.pipeline, output.bundle, parent, trees, self._options)
         kind = self._request.kind if parent is not None else Kind.FULL
         facts = dict(source.capture(sink, kind, parent))
         output.pipeline.check()

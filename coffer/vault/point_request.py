@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,9 +12,11 @@ from blake3 import blake3
 from coffer.keys import WriterCredentials
 from coffer.vault.capture import Fact, Kind
 from coffer.vault.catalogue import Catalogue
+from coffer.vault.compression import DEFAULT, Compression
 from coffer.vault.configuration import Configuration
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.known_heads import KnownHeads
+from coffer.vault.rate_limit import RateLimit
 from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.store_set import StoreSet
 
@@ -55,6 +57,23 @@ class PointRequest:
     def point_name(self, counter: int, point_id: bytes) -> str:
         """Return the point's name."""
         return f"{counter:06d}-{self.started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{point_id.hex()[:8]}"
+
+
+@dataclass(frozen=True)
+class PointOptions:
+    """How a point is made; nothing that changes what it holds.
+
+    Attributes:
+        compression: What is done to chunks.
+        jobs: Threads that hash, compress and seal.
+        limit: How many bytes a second to take from sources.
+        progress: Called with entries and bytes of content that a source has handed over.
+    """
+
+    compression: Compression = DEFAULT
+    jobs: int = 2
+    limit: RateLimit | None = None
+    progress: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from coffer.vault.base_point import BasePoint
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.completion import commit_point
-from coffer.vault.compression import DEFAULT, Compression
 from coffer.vault.fan_out import FanOut
 from coffer.vault.packs import PackWriter
 from coffer.vault.parent_tree import ParentTree
-from coffer.vault.point_request import WriterAccess
+from coffer.vault.point_request import PointOptions, WriterAccess
 from coffer.vault.prune_guard import PruneGuard
 from coffer.vault.runs import Run
 from coffer.vault.store_set import gravest
@@ -35,16 +34,14 @@ class RunOutput:
         objects: Names and sizes of all that the point needs, so far.
     """
 
-    def __init__(
-        self, access: WriterAccess, base: BasePoint, guard: PruneGuard, compression: Compression = DEFAULT
-    ) -> None:
+    def __init__(self, access: WriterAccess, base: BasePoint, guard: PruneGuard, options: PointOptions) -> None:
         self.base = base
         self._guard = guard
         self.run = Run.begin(access.configuration, access.credentials)
         self.numbers = ChunkNumbers()
         self.objects: dict[str, int] = {}
-        self.packer = PackWriter(access.keys, self.run.key, base.known, self.put, compression)
-        self.pipeline = ChunkPipeline(self.packer, self.numbers)
+        self.packer = PackWriter(access.keys, self.run.key, base.known, self.put, options.compression)
+        self.pipeline = ChunkPipeline(self.packer, self.numbers, options.jobs)
         self.bundle = Bundle(self.pipeline)
         self._access = access
         self._stores = access.stores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Hole, Spli
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.parent_tree import ParentTree
+from coffer.vault.point_request import PointOptions
 from coffer.vault.splitting import ContentSplitter
 from coffer.vault.subtree_writer import SubtreeWriter
 from coffer.vault.trees import TreeEntry, type_number
@@ -51,7 +52,7 @@ class TreeCapture:
         bundle: Bundle,
         parent: ParentTree | None,
         trees: SubtreeWriter,
-        progress: Callable[[int, int], None] | None = None,
+        options: PointOptions,
     ) -> None:
         self.files = self.size = self.read = 0
         self.parent = parent
@@ -60,7 +61,8 @@ class TreeCapture:
         self._pipeline = pipeline
         self._bundle = bundle
         self._splitter = ContentSplitter(splitting.seed(keys.chunk_ids))
-        self._progress = progress
+        self._progress = options.progress
+        self._limit = options.limit
         self._ordered = False
         self._last: TreeEntry | None = None
         self._entries: dict[bytes, TreeEntry] = {}
@@ -158,7 +160,7 @@ class TreeCapture:
     def _split(self, path: bytes, blocks: Iterable[Buffer | Hole], split: Split) -> Content:
         size, parts, digest = 0, [], b""
         cut = self._splitter.split if split is Split.CONTENT else splitting.split_fixed
-        for data in cut(blocks):
+        for data in cut(self._limited(blocks)):
             if isinstance(data, Hole):
                 parts.append(extents.hole(data.length).tobytes())
                 size += data.length
@@ -176,6 +178,12 @@ class TreeCapture:
             digest = digest if len(parts) == 1 else b""
             size += len(data)
         return Content(size, digest, b"".join(parts))
+
+    def _limited(self, blocks: Iterable[Buffer | Hole]) -> Iterable[Buffer | Hole]:
+        for block in blocks:
+            if self._limit is not None and not isinstance(block, Hole):
+                self._limit.take(len(block))
+            yield block
 
     def _whole(self, path: bytes, data: Buffer) -> Content:
         """Bundle a small file, unless the parent has the same at the same path."""

@@ -14,7 +14,7 @@ from coffer.vault.catalogue import Catalogue, Known
 from coffer.vault.configuration import Configuration
 from coffer.vault.index_keys import open_index_keys
 from coffer.vault.known_heads import KnownHeads
-from coffer.vault.point_builder import PointBuilder, PointRequest, WriterAccess
+from coffer.vault.point_builder import PointBuilder, PointOptions, PointRequest, WriterAccess
 from coffer.vault.points import Point
 from coffer.vault.proof_ledger import ProofLedger
 from coffer.vault.retention_policy import RetentionPolicy
@@ -109,6 +109,7 @@ class VaultWriter:
         started: datetime,
         point_id_seed: str | None = None,
         parent: str | None = "latest",
+        options: PointOptions | None = None,
     ) -> PointBuilder:
         """Begin a point; nothing of it exists before `commit`.
 
@@ -118,6 +119,7 @@ class VaultWriter:
             started: When the capture begins; aware.
             point_id_seed: What the point's id derives from; a repeated request finds its point committed.
             parent: Name of a point, `latest`, or None.
+            options: How it is made.
 
         Raises:
             RefusedByPolicy: The clock runs behind the newest point's, or is more than five minutes off a store's.
@@ -138,7 +140,7 @@ class VaultWriter:
         access = WriterAccess(
             self._stores, self._credentials, self._configuration, self._keys, self._catalogue, self._heads
         )
-        return PointBuilder(access, request, known, self._choose_parent(known, kind, parent))
+        return PointBuilder(access, request, known, self._choose_parent(known, kind, parent), options or PointOptions())
 
     def put_wal(self, cluster: str, segment: str, data: bytes, *, facts: Mapping[str, Fact] | None = None) -> None:
         """Put one WAL segment, partial segment, backup history or timeline history file into every store.
