@@ -26,5 +26,12 @@ def ahead(work: Callable[[A], B], items: Iterable[A], *, threads: int = THREADS)
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    finally:
+    except GeneratorExit:
+        # Whoever asked is gone. The garbage collector may close this in any thread, even in one that is just being
+        # started and holds a lock of `threading`: to wait for other threads there would be to wait for ever.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    pool.shutdown(wait=True)
