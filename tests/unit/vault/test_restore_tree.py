@@ -287,7 +287,7 @@ def test_a_target_that_cannot_be_made_is_said(world: World, place: str) -> None:
 
 def test_more_files_than_may_be_open(world: World) -> None:
     """Every file is made of pages of two points, so that its parts come from two packs, far apart."""
-    files = {b"%04d" % n: os.urandom(8192 * 20) for n in range(300)}
+    files = {b"%04d" % n: os.urandom(8192 * 4) for n in range(140)}
     world.back_up(Tree(files), kind=Kind.FULL)
     changed = {name: content[:8192] + os.urandom(8192) + content[16384:] for name, content in files.items()}
     world.back_up(Tree(changed, pages={name: [1] for name in files}))
