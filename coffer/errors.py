@@ -102,6 +102,10 @@ class IntegrityError(CofferError):
     exit_code = 13
 
 
+class Forged(IntegrityError):
+    """What its name says, but nobody who may sign it did: it was never part of the vault."""
+
+
 class RefusedByPolicy(CofferError):
     """A gate, a retention rule or a rollout rule said no."""
 

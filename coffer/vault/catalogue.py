@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from coffer.errors import CofferError, IntegrityError, NotThere
+from coffer.errors import CofferError, Forged, IntegrityError, NotThere
 from coffer.vault import names, points
 from coffer.vault.capture import Kind
 from coffer.vault.configuration import Configuration
@@ -42,9 +42,22 @@ class Catalogue:
             IntegrityError: A manifest is not genuine in any store that holds it.
             Unreachable: No store answers.
         """
+        known, broken = self.readable(service, without=without)
+        if broken:
+            raise next(iter(broken.values()))
+        return known
+
+    def readable(
+        self, service: str | None = None, *, without: Collection[str] = ()
+    ) -> tuple[list[Known], dict[str, IntegrityError]]:
+        """Return the points that are genuine, oldest first, and why other manifests are not.
+
+        Raises:
+            Unreachable: No store answers.
+        """
         prefix = f"{names.POINTS}/{service}/" if service else f"{names.POINTS}/"
         found = self._stores.where(prefix)
-        known = []
+        known, broken = [], {}
         for name, stores in found.items():
             if name in without:
                 continue
@@ -52,8 +65,11 @@ class Catalogue:
                 manifest = self._open(name)
             except NotThere:  # a prune removed it since the names were listed
                 continue
+            except IntegrityError as error:
+                broken[name] = error
+                continue
             known.append(Known(manifest, points.describe(manifest, name, tuple(store.url for store in stores))))
-        return sorted(known, key=lambda each: (each.point.counter, each.point.started, each.point.name))
+        return sorted(known, key=lambda each: (each.point.counter, each.point.started, each.point.name)), broken
 
     def broken(self) -> dict[str, CofferError]:
         """Return the manifests that do not open, with the reason."""
@@ -70,14 +86,21 @@ class Catalogue:
     def find(self, name: str, service: str | None = None) -> Known:
         """Return a point by name, or the newest for `latest`.
 
+        Manifests of other points that are not genuine are passed over with a note: whoever can write into a store, and
+        rot in one object, must not keep anybody from the points that are whole.
+
         Raises:
             NotThere: There is no such point, or the name is one of two services.
+            IntegrityError: Its manifest is damaged; for `latest`, that of a newer one is.
         """
-        known = self.all(service)
+        known, broken = self.readable(service)
+        for bad, error in broken.items():
+            self._stores.note(f"{bad} is passed over: {error}")
         matching = known[-1:] if name == "latest" else [each for each in known if each.point.name == name]
         of = f" of {service}" if service else ""
         if name == "latest" and service is None and len({each.point.service for each in known}) > 1:
             matching = sorted(known, key=lambda each: each.point.started)[-1:]
+        _check_not_broken(name, matching, broken)
         if not matching:
             raise NotThere(f"There is no point {name}{of}", resolution="'coffer points' lists them")
         if len(matching) > 1:
@@ -94,6 +117,19 @@ class Catalogue:
             data = self._stores.read(name)
             self._opened[name] = points.open_manifest(self._keys, self._configuration, name, data)
         return self._opened[name]
+
+
+def _check_not_broken(name: str, matching: list[Known], broken: Mapping[str, IntegrityError]) -> None:
+    """Do not give back an older point in silence where the one that was meant is damaged."""
+    for bad, error in broken.items():
+        place = bad.split("/")[2]
+        if name == "latest" and matching:
+            newer = matching[0].point.service == bad.split("/")[1] and place > matching[0].point.name
+            if newer and not isinstance(error, Forged):
+                error.resolution = f"The newest that is whole is {matching[0].point.name}"
+                raise error
+        elif not matching and name in (place, "latest"):
+            raise error
 
 
 def check_head(known: list[Known], service: str, counter: int) -> None:

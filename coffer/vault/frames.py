@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 import zstandard
 
-from coffer.errors import IntegrityError, UsageError
+from coffer.errors import Forged, IntegrityError, UsageError
 from coffer.keys import sealing, signing
 
 VERSION = 1
@@ -90,9 +90,9 @@ def open_signed(kind: ObjectKind, vault: bytes, object_id: bytes, public: bytes,
     check_header(kind, data, name)
     signature = data[HEADER_SIZE + 16 : SIGNED_SIZE]
     if signer_of(data) != signing.fingerprint(public)[:32]:
-        raise IntegrityError("An object names another signer than the one who may sign it", detail=name)
+        raise Forged("An object names another signer than the one who may sign it", detail=name)
     if not signing.is_signed(public, signature, context(kind, vault, object_id), data[SIGNED_SIZE:]):
-        raise IntegrityError("A signature is not genuine", detail=name)
+        raise Forged("A signature is not genuine", detail=name)
     return data[SIGNED_SIZE:]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from coffer.errors import IntegrityError
+from coffer.errors import Forged, IntegrityError
 from coffer.vault import frames, names
 from coffer.vault.capture import Fact, Kind
 from coffer.vault.configuration import Configuration
@@ -193,9 +193,9 @@ def _signed_by_writer(kind: ObjectKind, configuration: Configuration, name: str,
     frames.check_header(kind, data, name)
     writer = configuration.writer(frames.signer_of(data))
     if writer is None:
-        raise IntegrityError("No writer of this vault signed it", detail=name)
+        raise Forged("No writer of this vault signed it", detail=name)
     if writer.revoked_ns and hashlib.sha256(data).digest() not in writer.kept:
-        raise IntegrityError("A revoked writer signed it", detail=f"{name}, by {writer.name}")
+        raise Forged("A revoked writer signed it", detail=f"{name}, by {writer.name}")
     object_id = names.ObjectName.parse(name).id
     return frames.open_signed(kind, configuration.vault, object_id, writer.public, data, name)
 

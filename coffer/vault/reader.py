@@ -143,13 +143,19 @@ class VaultReader:
         return proof_ledger.read(self._stores, self._configuration)
 
     def point(self, name: str, service: str | None = None) -> Point:
-        """Return a point by name, or the newest for `latest`.
+        """Return a point by name, or the newest for `latest`; what is not genuine beside it is noted.
 
         Raises:
             NotThere: There is none.
+            IntegrityError: Its manifest is damaged, or a point that was known is gone.
         """
-        self.points()
-        return self._catalogue.find(name, service).point
+        self._heads.reload()
+        found = self._catalogue.find(name, service).point
+        known, _ = self._catalogue.readable()
+        if not self._stores.silent:
+            self._heads.check(known)
+        self._heads.remember(known, self._configuration.number)
+        return found
 
     def facts(self, point: Point, source: str) -> Mapping[str, Fact]:
         """Return what a source remembered; raises as `entries` does."""

@@ -345,3 +345,31 @@ def test_a_wrong_passphrase_is_a_wrong_key(world: World) -> None:
     weak = Remembered(phrase.passphrase, "weak", Argon2Parameters(1024, 1, 1))
     with pytest.raises(UsageError, match="sound"):
         VaultAdministration(world.stores, world.identity).add_passphrase(weak)
+
+
+def test_rubbish_among_the_points_keeps_nobody_from_those_that_are_whole(world: World) -> None:
+    """Someone with a writer's store credentials, and no key, puts manifests: they are said, and stop no restore."""
+    [genuine] = [name for name in world.memory.objects if name.startswith("points/app/")]
+    point = genuine.split("/")[2]
+    data = world.memory.objects[genuine]
+    for place in (f"points/app/000999{point[6:]}", f"points/app/{point}"):
+        rubbish = data[:-1] + bytes([data[-1] ^ 1])
+        world.memory.objects[names.name_of(place, names.new_id(), rubbish)] = rubbish
+    for name in ("latest", point):
+        assert world.restore(f"out-{name}", point=name) == FILES
+    reader = world.reader()
+    assert reader.point("latest").name == point
+    assert sum("passed over" in note for note in reader.notes) == 2
+    with pytest.raises(IntegrityError):  # but whoever lists them all is told loudly
+        reader.points()
+    assert not reader.verify().ok
+
+
+def test_a_newest_point_that_is_damaged_is_not_replaced_in_silence(world: World) -> None:
+    older = world.reader().point("latest").name
+    world.back_up(Tree({b"newer": b"1"}))
+    [newest] = [name for name in world.memory.objects if name.startswith("points/app/000002")]
+    world.memory.objects[newest] = world.memory.objects[newest][:-1]
+    with pytest.raises(IntegrityError, match=f"whole is {older}"):
+        world.restore("out")
+    assert world.reader().access().catalogue.find(older).point.name == older
