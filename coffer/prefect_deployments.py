@@ -15,7 +15,7 @@ from coffer.cron import Cron, without
 from coffer.environments import Environment
 
 POOL = "coffer"
-# Its worker alone can open recovery points (settled.md 13): whatever reads them back runs there.
+# Its worker alone can open recovery points and remove them (settled.md 13): whatever does either runs there.
 ESCROW_POOL = "coffer-escrow"
 _HEADER = """\
 # Written by `coffer deployments write` from deployments/environments/*.toml: change those, not this file.
@@ -26,6 +26,7 @@ _ENTRYPOINTS = {
     "rollback": "flows/roll_back_service.py:roll_back_service",
     "backup": "flows/back_up_service.py:back_up_service",
     "vault-verify": "flows/verify_vault.py:verify_vault",
+    "vault-prune": "flows/prune_vault.py:prune_vault",
     "drill": "flows/drill_recovery.py:drill_recovery",
 }
 
@@ -42,7 +43,7 @@ def document(environments: Iterable[Environment]) -> dict[str, Any]:
     for environment in ordered:
         deployments.append(_rollback(environment))
         if environment.recovery is not None:
-            deployments += [*_backups(environment), _verify(environment), _drill(environment)]
+            deployments += [*_backups(environment), _verify(environment), _prune(environment), _drill(environment)]
     return {
         "name": "coffer",
         "pull": [{"prefect.deployments.steps.set_working_directory": {"directory": "{{ $COFFER_HOME }}"}}],
@@ -146,10 +147,18 @@ def _less(crons: list[Cron], others: list[Cron]) -> list[Cron]:
 
 
 def _verify(environment: Environment) -> dict[str, Any]:
-    text = f"Read the recovery points of {environment.name} back and check every byte."
+    text = f"Read back what is due of the recovery points of {environment.name}: the riskiest first."
     crons = [Cron.parse(environment.schedule.verify)] if environment.schedule.verify else []
     parameters = {"environment": environment.name, "read_back": True}
     return _deployment("vault-verify", environment.name, text, parameters, crons=crons, pool=ESCROW_POOL)
+
+
+def _prune(environment: Environment) -> dict[str, Any]:
+    """In the escrow pool: its worker alone has the store identity that may delete."""
+    text = f"Remove recovery points of {environment.name} that no rule keeps: mark, wait, sweep."
+    crons = [Cron.parse(environment.schedule.prune)] if environment.schedule.prune else []
+    parameters = {"environment": environment.name}
+    return _deployment("vault-prune", environment.name, text, parameters, crons=crons, pool=ESCROW_POOL)
 
 
 def _drill(environment: Environment) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from prefect import get_run_logger
 
 from coffer import environments
 from coffer.errors import IntegrityError
-from coffer.recovery.access import VaultAddress, open_reader
+from coffer.recovery.access import VaultAddress, open_reader, recovery_of
+from coffer.vault.proving import Proving, prove_due, prove_points
 from coffer.vault.verification import VerifyReport, verify_at_rest
 from tasks import artifacts, events
 from tasks.policies import acting
@@ -26,19 +27,49 @@ def check_at_rest(environment: str) -> VerifyReport:
 
 @acting("read back")
 def read_back(environment: str, point: str) -> VerifyReport:
-    """Fetch, open and hash everything that a point names, or every point. Needs the identity: the escrow pool's.
+    """Fetch, open and hash what was not for some days, of one point or of all, and keep the result beside each.
+
+    What was never read comes first, then what was read longest ago; the environment file says within how many days
+    everything is read, and how much a run may read. Needs the identity: the escrow pool's.
 
     Args:
         environment: Whose vault.
-        point: Name of one point; empty for all of them.
+        point: Name of one point, which is read without a budget; empty for all of them.
 
     Raises:
         IntegrityError: Something cannot be had back; the first problems are named.
     """
     settings = environments.load(environment)
-    reader = open_reader(settings)
-    report = reader.verify([reader.point(point, settings.service.name)] if point else None)
-    return _judge(report, settings.service.name, "read back")
+    reader, due = open_reader(settings), recovery_of(settings).read_back
+    only = reader.point(point, settings.service.name) if point else None
+    proving = prove_due(reader, due.within, None if point else due.budget, only=only)
+    _show(proving)
+    return _judge(proving.report, settings.service.name, "read back")
+
+
+@acting("read back everything")
+def read_back_everything(environment: str) -> VerifyReport:
+    """Fetch, open and hash every point and all WAL, however lately that was done. Raises as `read_back` does."""
+    settings = environments.load(environment)
+    proving = prove_points(open_reader(settings))
+    _show(proving)
+    return _judge(proving.report, settings.service.name, "read back")
+
+
+def _show(proving: Proving) -> None:
+    rows = [
+        {"point": each.point, "service": each.service, "result": each.result.value, "detail": each.detail}
+        for each in proving.proofs
+    ]
+    artifacts.table("proofs", rows, "What was proven of which point")
+    logger = get_run_logger()
+    for proof in proving.proofs:
+        logger.info("%s: %s %s", proof.point, proof.result.value, proof.detail)
+    for note in proving.notes:
+        logger.warning(note)
+    if proving.plan is not None and proving.plan.late:
+        size = artifacts.size(proving.plan.late_size)
+        logger.warning("%d packs, %s, are beyond the budget and were not read in time", proving.plan.late, size)
 
 
 def _judge(report: VerifyReport, service: str, what: str) -> VerifyReport:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coffer.commands.options import PATH, human, json_option, open_stores, print_json, say, stores_option
-from coffer.errors import RefusedByPolicy
 
 if TYPE_CHECKING:
     from coffer.vault.prune_plan import PrunePlan, PruneReport
@@ -42,21 +41,7 @@ def prune(urls: Sequence[str], pruner: Path, policy: Path | None, dry_run: bool,
         say(line)
     if as_json and not plan.refusals:
         print_json(describe(plan, report))
-    raise_for_refusals(plan)
-
-
-def raise_for_refusals(plan: PrunePlan) -> None:
-    """Raise if a service's points were held although no rule keeps them.
-
-    Raises:
-        RefusedByPolicy: It says of which services, and why.
-    """
-    if plan.refusals:
-        raise RefusedByPolicy(
-            f"{len(plan.held)} points stay although no rule keeps them",
-            detail="; ".join(f"{each.service}: {each.reason}" for each in plan.refusals),
-            resolution="Prove one: 'coffer verify --identity', 'coffer drill'",
-        )
+    plan.raise_for_refusals()
 
 
 def describe(plan: PrunePlan, report: PruneReport | None) -> dict[str, Any]:

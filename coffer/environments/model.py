@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from coffer.environments.durations import Duration
 from coffer.environments.references import Reference
+from coffer.environments.sizes import Size
 from coffer.errors import UsageError
 
 
@@ -121,6 +122,27 @@ class ApprovalSection(Section):
     ] = {}
 
 
+class Keep(Section):
+    """What to keep beyond what the vault's root has signed; the keys of a retention policy (docs/recovery.md)."""
+
+    keep_last: Annotated[int, Field(ge=1)] = 1
+    keep_days: Annotated[int, Field(ge=0)] = 0
+    keep_daily: Annotated[int, Field(ge=0)] = 0
+    keep_weekly: Annotated[int, Field(ge=0)] = 0
+    keep_monthly: Annotated[int, Field(ge=0)] = 0
+    keep_yearly: Annotated[int, Field(ge=0)] = 0
+    keep_verified: Annotated[int, Field(ge=0)] = 1
+    require_proof: Literal["none", "read-back", "drill"] = "read-back"
+    grace_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24.0
+
+
+class ReadBack(Section):
+    """How soon everything is read back again."""
+
+    within: Duration = timedelta(days=7)
+    budget: Annotated[Size | None, Field(description="Bytes a run reads at most, one store counted.")] = None
+
+
 class Recovery(Section):
     """What is protected, where to, and what is promised."""
 
@@ -129,6 +151,8 @@ class Recovery(Section):
     rto: Duration = timedelta(minutes=15)
     rpo: Duration = timedelta(hours=4)
     cluster: str = ""
+    keep: Keep | None = None
+    read_back: ReadBack = ReadBack()
 
     @field_validator("sources")
     @classmethod
@@ -140,13 +164,14 @@ class Recovery(Section):
 
 
 class Schedule(Section):
-    """When recovery points and drills happen (cron, UTC)."""
+    """When recovery points, drills, read-backs and prunes happen (cron, UTC)."""
 
     incremental: str = ""
     nightly: str = ""
     full: str = ""
     drill: str = ""
     verify: str = ""
+    prune: str = ""
 
 
 class Environment(Section):

@@ -205,8 +205,8 @@ class House:
             "COFFER_HOME": str(self.layout.home),
             "COFFER_REPORTS": str(self.layout.reports),
         }
-        # The identity is a path that this worker alone is told: what runs in the other pool opens nothing.
-        escrow = {**shared, "COFFER_IDENTITY": str(self.vault.identity)}
+        # Paths that this worker alone is told: what runs in the other pool opens nothing and removes nothing.
+        escrow = {**shared, "COFFER_IDENTITY": str(self.vault.identity), "COFFER_PRUNER": str(self.vault.pruner)}
         # Not the escrow worker's: a drill restores a whole database, and its time is to be that of a disk.
         releases = {**shared, "TMPDIR": str(self.layout.scratch)}
         after = (POOLS_JOB, NETWORKS_JOB)

@@ -180,6 +180,9 @@ def _write_credentials(house: House) -> None:
     ):
         profiles = [house.identity(role, region) for role in roles for region in REGIONS]
         files.write(path, credentials_file({profile.name: profile for profile in profiles}))
+    # A prune goes to the stores' addresses as everybody has them: the profile that they name is another one's there.
+    pruners = {f"writer-{region}": house.identity("pruner", region) for region in REGIONS}
+    files.write(house.vault.pruner_credentials, credentials_file(pruners))
 
 
 def _make_uploads(layout: Layout) -> None:

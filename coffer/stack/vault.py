@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coffer.errors import StepFailed
-from coffer.keys import Recipient, generate_identity
+from coffer.keys import PrunerCredentials, Recipient, WriterCredentials, generate_identity
 from coffer.keys.identity import public_path
 from coffer.stack.layout import Layout
 from coffer.vault import names
@@ -23,16 +23,27 @@ class VaultFiles:
         writer: Seals and signs; opens nothing.
         recipient: The public half of the identity, for whoever adds a vault or a writer.
         identity: Opens everything; for the escrow worker alone.
+        pruner: Says what may be pruned; for the escrow worker alone.
+        pruner_credentials: Store identities that may delete, under the profiles that the stores' addresses name.
     """
 
     writer: Path
     recipient: Path
     identity: Path
+    pruner: Path
+    pruner_credentials: Path
 
     @classmethod
     def of(cls, layout: Layout) -> VaultFiles:
         """Return the paths of a layout."""
-        return cls(layout.secrets / "writer", layout.secrets / "recipient.pub", layout.escrow / "identity")
+        secrets, escrow = layout.secrets, layout.escrow
+        return cls(
+            writer=secrets / "writer",
+            recipient=secrets / "recipient.pub",
+            identity=escrow / "identity",
+            pruner=escrow / "pruner",
+            pruner_credentials=escrow / "pruner-aws-credentials",
+        )
 
 
 def ensure_vault(files: VaultFiles, urls: list[str], credentials_file: Path) -> str:
@@ -53,6 +64,7 @@ def ensure_vault(files: VaultFiles, urls: list[str], credentials_file: Path) -> 
             resolution="Copy it with `coffer replicate`, or start anew: coffer stack down --purge",
         )
     if present:
+        _ensure_pruner(files)
         return "there"
     if not files.identity.exists():
         generate_identity(files.identity)
@@ -62,7 +74,15 @@ def ensure_vault(files: VaultFiles, urls: list[str], credentials_file: Path) -> 
     create_vault(stores, [Recipient.load(public)], files.writer)
     # Others need the public half, with the vault's root pinned in it, and have no business in escrow.
     shutil.copyfile(public, files.recipient)
+    files.pruner.unlink(missing_ok=True)
+    _ensure_pruner(files)
     return "made"
+
+
+def _ensure_pruner(files: VaultFiles) -> None:
+    if not files.pruner.exists():
+        writer = WriterCredentials.load(files.writer)
+        PrunerCredentials(writer.vault, writer.root, files.pruner_credentials).save(files.pruner)
 
 
 def _holds_vault(store: Store) -> bool:

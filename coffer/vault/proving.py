@@ -67,6 +67,8 @@ def prove_due(
     budget: int | None = None,
     progress: Progress | None = None,
     now: datetime | None = None,
+    *,
+    only: Point | None = None,
 ) -> Proving:
     """Read back what the ledger says is next; see `plan_reading`. Raises as `prove_points` does.
 
@@ -76,12 +78,13 @@ def prove_due(
         budget: Bytes to read, one store counted.
         progress: Called with bytes done and bytes in all.
         now: The time; by default this host's.
+        only: Look at this point alone: what of it was read for others not long ago is not read again.
     """
     access = reader.access()
     everything = _readable(access)
     ledger = proof_ledger.read(access.stores, access.configuration)
     plan = plan_reading(
-        [each.as_planned(ledger) for each in everything],
+        [each.as_planned(ledger) for each in everything if only is None or each.known.point.name == only.name],
         ledger.packs,
         now or points.from_ns(time.time_ns()),
         within,

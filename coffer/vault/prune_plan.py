@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from coffer.errors import RefusedByPolicy
 from coffer.vault.marks import Mark
 from coffer.vault.points import ObjectList
 from coffer.vault.retention import Refusal, Verdict
@@ -88,6 +89,19 @@ class PrunePlan:
     def held(self) -> list[Verdict]:
         """Points that no rule keeps, but a refusal."""
         return [verdict for verdict in self.verdicts if verdict.held]
+
+    def raise_for_refusals(self) -> None:
+        """Raise if points were held although no rule keeps them.
+
+        Raises:
+            RefusedByPolicy: It says of which services, and why.
+        """
+        if self.refusals:
+            raise RefusedByPolicy(
+                f"{len(self.held)} points stay although no rule keeps them",
+                detail="; ".join(f"{each.service}: {each.reason}" for each in self.refusals),
+                resolution="Prove one: 'coffer verify --identity', 'coffer drill'",
+            )
 
 
 @dataclass

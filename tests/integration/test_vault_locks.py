@@ -51,10 +51,10 @@ class Bucket:
 
     def plan(self, policy: RetentionPolicy | None = None) -> PrunePlan:
         pruner = PrunerCredentials(self.world.credentials.vault, self.world.credentials.root)
-        return plan_prune([self.open("admin")], pruner, policy)
+        return plan_prune([self.open("pruner")], pruner, policy)
 
     def prune(self) -> PruneReport:
-        return execute(self.plan(), [self.open("admin")])
+        return execute(self.plan(), [self.open("pruner")])
 
     def needed(self) -> list[str]:
         kinds = ("packs/", "trees/", "index/", "lists/", "points/", "keys/run-")

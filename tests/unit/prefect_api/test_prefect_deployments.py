@@ -50,6 +50,7 @@ def test_names_are_those_of_the_contract() -> None:
         "backup/production-weekly",
         "backup/production-on-demand",
         "vault-verify/production",
+        "vault-prune/production",
         "drill/production-weekly",
     } <= names
     assert not any(name.count("/") > 1 for name in names)
@@ -85,16 +86,19 @@ def test_a_weekly_full_takes_the_place_of_that_nights_incremental() -> None:
 
 
 def test_what_has_no_schedule_is_not_deployed_but_can_be_asked_for() -> None:
-    made = written(nightly="", full="", incremental="", drill="", verify="")
+    made = written(nightly="", full="", incremental="", drill="", verify="", prune="")
     assert "backup/production-nightly" not in made
     assert crons(made["backup/production-on-demand"]) == []
     assert crons(made["drill/production-weekly"]) == []
+    assert crons(made["vault-prune/production"]) == []
+    assert crons(written(prune="30 4 * * *")["vault-prune/production"]) == ["30 4 * * *"]
 
 
-def test_only_the_escrow_pool_opens_points() -> None:
+def test_only_the_escrow_pool_opens_points_and_removes_them() -> None:
     pools = {name: each["work_pool"]["name"] for name, each in written().items()}
     assert {name for name, pool in pools.items() if pool == ESCROW_POOL} == {
         "vault-verify/production",
+        "vault-prune/production",
         "drill/production-weekly",
     }
     assert set(pools.values()) == {POOL, ESCROW_POOL}
