@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from coffer.errors import CofferError, IntegrityError, NotThere
 from coffer.vault import names
 from coffer.vault.completeness import Completeness
+from coffer.vault.pack_check import Found
+from coffer.vault.read_ahead import ahead
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import ObjectInfo, Store
 from coffer.vault.verify_report import Problem, VerifyReport
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
     from coffer.vault.reader import VaultReader
 
 __all__ = ["Problem", "VerifyReport", "verify_at_rest", "verify_points"]
-_PIECE = 8 << 20
+_PIECE = 4 << 20
+_THREADS = 4
+"""Two hash, the others wait for stores."""
 Progress = Callable[[int, int], None]
 
 
@@ -37,11 +42,14 @@ def verify_at_rest(stores: Sequence[Store], progress: Progress | None = None) ->
     report = VerifyReport()
     contents = {store.url: {info.name: info for info in store.list()} for store in stores}
     total = sum(info.size for listing in contents.values() for info in listing.values())
+    for found in ahead(_check_at_rest, _in_turn(stores, contents), threads=max(_THREADS, 2 * len(stores))):
+        report.objects += 1
+        report.bytes += found.size
+        for what, detail in found.problems:
+            report.add(found.store, found.name, what, detail)
+        if progress:
+            progress(report.bytes, total)
     for store in stores:
-        for info in contents[store.url].values():
-            _check_at_rest(store, info, report)
-            if progress:
-                progress(report.bytes, total)
         for name in store.hidden():
             report.add(store.url, name, "hidden", "a delete marker stands over it: someone tampered with the store")
     Completeness(together, contents, report).check()
@@ -72,18 +80,28 @@ def sha256_of(store: Store, name: str, size: int) -> tuple[bytes, int]:
     return digest.digest(), done
 
 
-def _check_at_rest(store: Store, info: ObjectInfo, report: VerifyReport) -> None:
-    report.objects += 1
+def _in_turn(
+    stores: Sequence[Store], contents: Mapping[str, Mapping[str, ObjectInfo]]
+) -> Iterator[tuple[Store, ObjectInfo]]:
+    """Yield objects of each store in turn, so that all of them are read at a time."""
+    columns = [[(store, info) for info in contents[store.url].values()] for store in stores]
+    for row in zip_longest(*columns):
+        yield from (each for each in row if each is not None)
+
+
+def _check_at_rest(reading: tuple[Store, ObjectInfo]) -> Found:
+    store, info = reading
+    found = Found(store.url, info.name)
     try:
         wanted = names.ObjectName.parse(info.name).sha256
     except IntegrityError:
-        report.add(store.url, info.name, "stray", "no object of a vault is called so")
-        return
+        found.problems.append(("stray", "no object of a vault is called so"))
+        return found
     try:
-        digest, size = sha256_of(store, info.name, info.size)
+        digest, found.size = sha256_of(store, info.name, info.size)
     except CofferError as error:
-        report.add(store.url, info.name, "missing" if isinstance(error, NotThere) else "unreadable", str(error))
-        return
-    report.bytes += size
+        found.problems.append(("missing" if isinstance(error, NotThere) else "unreadable", str(error)))
+        return found
     if digest != wanted:
-        report.add(store.url, info.name, "damaged", "its SHA-256 differs from its name")
+        found.problems.append(("damaged", "its SHA-256 differs from its name"))
+    return found
