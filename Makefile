@@ -10,7 +10,7 @@ export DO_NOT_TRACK := 1
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo down test check bench clean lock
+.PHONY: install demo down test check bench bench-vault soak clean lock
 
 install: $(VENV)/.installed
 
@@ -39,8 +39,17 @@ check: install         ## the inner loop: lint, types, walls, unit tests; no ser
 test: check            ## everything that CI runs: the inner loop, then real services and faults
 	$(BIN)/pytest -q --durations=15 tests/faults tests/integration
 
-bench: install
-	$(BIN)/python -m bench
+bench: bench-vault     ## all that is promised about speed and memory, measured; never part of the tests
+
+SCRATCH ?= $(HOME)/.cache/coffer/bench
+bench-vault: install   ## the vault beside restic: about an hour, 25 GiB of disk; writes docs/measured-vault.md
+	$(BIN)/python -m bench vault run --folder $(SCRATCH)/work --json $(SCRATCH)/vault.json
+	$(BIN)/python -m bench vault memory --folder $(SCRATCH)/work --json $(SCRATCH)/vault-memory.json
+	$(BIN)/python -m bench vault report $(SCRATCH)/vault.json $(SCRATCH)/vault-memory.json --write docs/measured-vault.md
+
+MINUTES ?= 30
+soak: install          ## random sequences against the model of the vault, for MINUTES
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 lock:                  ## write requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --no-header --no-emit-index-url --generate-hashes -q -o requirements.lock
