@@ -99,7 +99,7 @@ def _say(proving: Proving) -> None:
     how = "opened and hashed" if report.opened else "compared with their names"
     say(f"{report.objects} objects, {human(report.bytes)} {how}; {len(report.points)} points whole")
     for problem in report.problems:
-        say(f"{problem.what}: {problem.object} in {problem.store or 'every store'} {problem.detail}".rstrip())
+        say(str(problem))
     for proof in proving.proofs:
         say(f"{proof.point}  {proof.service}  {proof.result.value}  {proof.detail}".rstrip())
     for note in proving.notes:

@@ -30,6 +30,10 @@ class Problem:
     what: str
     detail: str = ""
 
+    def __str__(self) -> str:
+        """Return it in one line."""
+        return f"{self.what}: {self.object} in {self.store or 'every store'} {self.detail}".rstrip()
+
 
 @dataclass
 class VerifyReport:
@@ -53,6 +57,12 @@ class VerifyReport:
     def ok(self) -> bool:
         """Whether everything is as it was written."""
         return not self.problems
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        how = "opened and hashed" if self.opened else "compared with their names"
+        found = f"{len(self.problems)} problems" if self.problems else "no problem"
+        return f"{self.objects} objects, {self.bytes} bytes {how}; {len(self.points)} points whole, {found}"
 
     def add(self, store: str, name: str, what: str, detail: str = "") -> None:
         """Note a problem, once."""

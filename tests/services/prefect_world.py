@@ -72,6 +72,7 @@ def release_service(environment: str, image: str | None = None, source: str | No
             ("roll_back_service", "rollback", 'reason: str, requester: str = ""'),
             ("back_up_service", "backup", 'kind: str = "auto"'),
             ("verify_vault", "vault-verify", "read_back: bool = True"),
+            ("prune_vault", "vault-prune", "dry_run: bool = False"),
             ("drill_recovery", "drill", "seed: int | None = None"),
         )
     },
