@@ -82,8 +82,8 @@ def assert_nothing_lost(world: World, label: object = "") -> None:
     assert restored(world, f"last{label}") == (THIRD if committed > 2 else SECOND)
     back_up(world, world.stores)
     for source in world.stores[1:]:
-        replicate(source, world.stores[:1])
         replicate(world.stores[0], [source])
+        replicate(source, world.stores[:1])
     for _ in range(3):
         prune(world, world.stores)
         let_hours_pass(world, WAIT_HOURS)

@@ -55,7 +55,7 @@ def harmed(store: MemoryStore) -> Iterator[dict[str, bytes]]:
 
 
 def is_needed(name: str) -> bool:
-    """Tell whether reading everything back needs an object: lists serve those without keys, the root those who change."""
+    """Tell whether reading everything back needs an object; lists and the root key serve others."""
     return not name.startswith(("lists/", "keys/root", "keys/passphrase"))
 
 

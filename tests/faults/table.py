@@ -13,9 +13,11 @@ HERE = Path(__file__).parent
 DOCUMENT = HERE.parent.parent / "docs" / "faults.md"
 _HEAD = """# Faults and what becomes of them
 
-Made from the tests by `python -m tests.faults.table`; a test compares the two, and each test is held to the errors named
-here. "Nothing lost" means: the last committed point, and every other that retention keeps, restores bit for bit, the next
-backup succeeds, and prune removes what was left over. Exit codes are those of `coffer --help`.
+Made from the tests by `python -m tests.faults.table`; a test compares the two, and each test is held to exactly the
+errors named here. "Nothing lost": the last committed point, and every other that retention keeps, restores bit for bit,
+the next backup succeeds, and prune removes what was left over. Everything at once, at random, against a model:
+`tests/faults/test_model.py`, and for as long as one likes `python -m tests.soak`. A network that fails, in front of a
+real S3 service: `tests/integration/test_s3_faults.py`; what each call may do there: `test_store_identity.py`.
 
 | fault | error (exit code) | what stays true | test |
 |---|---|---|---|

@@ -50,7 +50,11 @@ def test_a_store_whose_disk_is_full(disk: Path, tmp_path: Path) -> None:
     assert world.reader().verify().ok
 
 
-@shows("The disk of one of two stores is full", NotInEveryStore, stays="the point is whole in the other; the next one catches up")
+@shows(
+    "The disk of one of two stores is full",
+    NotInEveryStore,
+    stays="the point is whole in the other; the next one catches up",
+)
 def test_one_of_two_disks_is_full(disk: Path, tmp_path: Path) -> None:
     world = World(tmp_path, [FileStore(disk / "vault"), FileStore(tmp_path / "other")])
     world.back_up(Tree(SMALL))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from coffer.commands.main import main
-from coffer.errors import IntegrityError, NoVault, NotThere, RefusedByPolicy, UnsafeTarget, UsageError, WrongKey
+from coffer.errors import IntegrityError, NotThere, NoVault, RefusedByPolicy, UnsafeTarget, UsageError, WrongKey
 from coffer.keys import Identity, Recipient, WriterCredentials, generate_identity
 from coffer.vault.administration import VaultAdministration
 from coffer.vault.reader import VaultReader
@@ -100,7 +100,11 @@ def test_no_vault_there(world: World, tmp_path: Path) -> None:
     assert not (tmp_path / "not-mounted").exists()
 
 
-@shows("A point, source or WAL file that is asked for and does not exist", NotThere, stays="said to be absent only if every store says so")
+@shows(
+    "A point, source or WAL file that is asked for and does not exist",
+    NotThere,
+    stays="said to be absent only if every store says so",
+)
 def test_what_is_not_there(world: World, tmp_path: Path) -> None:
     reader = world.reader()
     with refused("no point"):
@@ -111,7 +115,9 @@ def test_what_is_not_there(world: World, tmp_path: Path) -> None:
         reader.get_wal("7300000000000000001", "0000000100000000000000FF")
 
 
-@shows("A restore into a folder that is not empty, or into a file", UnsafeTarget, stays="what stands there is untouched")
+@shows(
+    "A restore into a folder that is not empty, or into a file", UnsafeTarget, stays="what stands there is untouched"
+)
 def test_a_target_that_is_not_empty(world: World, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine").write_bytes(b"mine")
@@ -137,7 +143,17 @@ def test_the_command_line_says_it_in_one_line(tmp_path: Path, capfd: pytest.Capt
     init = ("vault", "init", "--store", store, "--writer", writer, "--recipient")
     assert exit_code(*init, identity) == UsageError.exit_code
     assert exit_code(*init, f"{identity}.pub") == 0
-    backup = ("backup", "--store", store, "--writer", writer, "--service", "app", "--source", f"files:{tmp_path}/source")
+    backup = (
+        "backup",
+        "--store",
+        store,
+        "--writer",
+        writer,
+        "--service",
+        "app",
+        "--source",
+        f"files:{tmp_path}/source",
+    )
     assert exit_code(*backup) == 0
     assert exit_code("restore", "latest", *read, "--to", tmp_path / "source") == UnsafeTarget.exit_code
     assert exit_code("restore", "nonesuch", *read, "--to", tmp_path / "out") == NotThere.exit_code

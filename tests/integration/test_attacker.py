@@ -99,7 +99,9 @@ def attack(s3: S3, tmp_path: Path) -> Iterator[Attack]:  # noqa: F811
     attack.everything_is_given_back(tmp_path)
 
 
-@shows("Attacker: overwrites every object", stays="each is found by verify; everything is given back from older versions")
+@shows(
+    "Attacker: overwrites every object", stays="each is found by verify; everything is given back from older versions"
+)
 def test_he_overwrites_everything(attack: Attack) -> None:
     for name in attack.genuine:
         attack.put(name, b"rot" * 100)
@@ -136,7 +138,11 @@ def test_he_replays_an_older_history(attack: Attack) -> None:
     attack.world.writer()
 
 
-@shows("Attacker: publishes a configuration that makes him a recipient", WrongKey, stays="passed over and said; he opens nothing")
+@shows(
+    "Attacker: publishes a configuration that makes him a recipient",
+    WrongKey,
+    stays="passed over and said; he opens nothing",
+)
 def test_he_makes_himself_a_recipient(attack: Attack) -> None:
     world, thief, secret = attack.world, Identity.generate(), secrets.token_bytes(32)
     genuine = configurations.load(StoreSet(world.stores), root=world.credentials.root)
@@ -162,7 +168,11 @@ def forged_point(attack: Attack, secret: bytes) -> tuple[str, bytes]:
     return points.seal_manifest(writer._keys, secret, later)
 
 
-@shows("Attacker: forges a point, with a signing key of his own", Forged, stays="listing says so; every genuine point is given back")
+@shows(
+    "Attacker: forges a point, with a signing key of his own",
+    Forged,
+    stays="listing says so; every genuine point is given back",
+)
 def test_he_forges_a_point(attack: Attack) -> None:
     name, data = forged_point(attack, secrets.token_bytes(32))
     attack.put(name, data)
@@ -193,7 +203,9 @@ def test_he_forges_a_mark(attack: Attack) -> None:
     name, data = marks.seal(bytes.fromhex(world.credentials.vault), attack.genuine, world.now() - timedelta(days=900))
     attack.put(name, data)
     pruner = PrunerCredentials(world.credentials.vault, world.credentials.root)
-    admin = [open_store(attack.server.url(attack.prefix, profile="admin"), credentials_file=attack.server.credentials_file)]
+    admin = [
+        open_store(attack.server.url(attack.prefix, profile="admin"), credentials_file=attack.server.credentials_file)
+    ]
     plan = plan_prune(admin, pruner)
     assert plan.count == 0
     assert not plan.going
@@ -204,7 +216,9 @@ def test_he_forges_a_mark(attack: Attack) -> None:
     assert world.restore() == third
 
 
-@shows("Attacker: forges a proof, to have good points called damaged or bad ones proven", stays="not believed, and said")
+@shows(
+    "Attacker: forges a proof, to have good points called damaged or bad ones proven", stays="not believed, and said"
+)
 def test_he_forges_a_proof(attack: Attack) -> None:
     world = attack.world
     for point in world.reader().points():
@@ -271,5 +285,3 @@ def test_his_writer_is_revoked(attack: Attack) -> None:
     assert world.reader().point("latest").counter == 2
     new = WriterCredentials.load(world.folder / "new")
     assert new.name == "new"
-
-

@@ -21,8 +21,8 @@ from coffer.vault.administration import VaultAdministration
 from coffer.vault.capture import Kind
 from coffer.vault.points import ObjectList
 from coffer.vault.pruning import execute, plan_prune
-from coffer.vault.replication import replicate
 from coffer.vault.reader import VaultReader
+from coffer.vault.replication import replicate
 from coffer.vault.retention import RetentionPolicy
 from coffer.vault.stores.protocol import Store
 from coffer.vault.verification import verify_at_rest

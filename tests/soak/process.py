@@ -80,7 +80,11 @@ class Process:
         with self._changed:
             self._calls[store] += 1
             planned = self._disturbance
-            return planned is not None and store not in self.away and (planned.store, planned.call) == (store, self._calls[store])
+            return (
+                planned is not None
+                and store not in self.away
+                and (planned.store, planned.call) == (store, self._calls[store])
+            )
 
     def _happen(self) -> None:
         planned = self._disturbance

@@ -1,4 +1,4 @@
-"""The vault under test: two stores, two writers, three identities, a clock that can be moved; made cheaply from one mould."""
+"""The vault under test: two stores, two writers, three identities and a clock, made cheaply from one mould."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class Mould:
     """A new vault, made once: each sequence gets a copy of it."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="coffer-model-", dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None))
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="coffer-model-", dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None)
+        )
         stores = [MemoryStore() for _ in range(STORES)]
         self.identities = [generate_identity(self.folder / f"id{number}") for number in range(3)]
         create_vault(stores, [Recipient.load(self.folder / "id0.pub")], self.folder / "writer0", writer_name="writer0")
