@@ -89,6 +89,28 @@ class Stranger:
         plain = AESGCM(key).decrypt(bytes(12), sealed, self._context(8, object_id, f"{cluster}/{segment}".encode()))
         return plain if record["encoding"] == 0 else decompressed(plain)
 
+    def proofs(self, point: dict[str, Any]) -> list[dict[str, Any]]:
+        """What the root says that a point has passed, oldest first."""
+        found = []
+        for name in self._names(f"proofs/{point['service']}/{point['name']}"):
+            data, object_id = self._object(name, 9)
+            verify(self.configuration["root"], data, self._context(9, object_id))
+            record: dict[str, Any] = msgspec.msgpack.decode(decompressed(data[88:]))
+            assert (record["vault"], record["service"], record["point"]) == (
+                self.vault,
+                point["service"],
+                point["name"],
+            )
+            [manifest] = self._names(f"points/{point['service']}/{point['name']}")
+            if record["manifest"].hex() == manifest[-64:]:
+                found.append(record)
+        return sorted(found, key=lambda record: record["at_ns"])
+
+    def marked(self) -> set[str]:
+        """What a prune is about to sweep."""
+        records = [msgspec.msgpack.decode(decompressed(self._object(name, 10)[0][8:])) for name in self._names("marks")]
+        return {name for record in records if record["vault"] == self.vault for name in record["names"]}
+
     def listed(self, point: dict[str, Any]) -> list[str]:
         data, object_id = self._object(point["listing"], 6)
         self._check_signature(data, self._context(6, object_id))
@@ -141,9 +163,7 @@ class Stranger:
         data, object_id = self._object(name, 7)
         bound = self._context(7, object_id)
         self._check_signature(data, bound)
-        record: dict[str, Any] = msgspec.msgpack.decode(
-            decompressed(self._record("records", bound, data[88:]))
-        )
+        record: dict[str, Any] = msgspec.msgpack.decode(decompressed(self._record("records", bound, data[88:])))
         assert name.startswith(f"points/{record['service']}/{record['name']}/")
         return record
 

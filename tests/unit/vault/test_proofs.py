@@ -22,8 +22,10 @@ from coffer.vault.proofs import How, Proof, Result
 from coffer.vault.proving import prove_due, prove_points, record_drill
 from coffer.vault.pruning import execute, plan_prune
 from coffer.vault.retention import Proven, RetentionPolicy
+from coffer.vault.stores.file import FileStore
 from coffer.vault.stores.memory import MemoryStore
 from tests.unit.vault.making import Tree, World
+from tests.unit.vault.stranger import Stranger
 
 NOW = datetime(2026, 3, 31, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -303,6 +305,23 @@ def test_with_a_budget_that_suffices_every_pack_is_read_within_the_days(
         read |= dict.fromkeys(plan.packs, now)
         now += DAY
     assert all(now - read[pack] <= days * DAY for pack in sizes)
+
+
+def test_a_stranger_reads_proofs_and_marks_by_the_document(tmp_path: Path) -> None:
+    world = World(tmp_path, [FileStore(tmp_path / "store")])
+    old, new = (world.back_up(Tree({b"a": os.urandom(9)}), kind=Kind.FULL) for _ in range(2))
+    prove_points(world.reader(), [new])
+    pruner = PrunerCredentials(world.credentials.vault, world.credentials.root)
+    plan = plan_prune(world.stores, pruner, RetentionPolicy(), world.now())
+    execute(plan, world.stores)
+    identity = world.identity
+    stranger = Stranger(tmp_path / "store", identity.seed, identity.recipient.public, world.credentials.root)
+    first, second = stranger.points()
+    assert stranger.proofs(first) == []
+    [proof] = stranger.proofs(second)
+    assert (proof["how"], proof["result"], len(proof["packs"])) == ("read-back", "passed", 1)
+    assert stranger.marked() == set(plan.fresh)
+    assert old.object_name in stranger.marked()
 
 
 def test_a_proof_says_what_it_is(tmp_path: Path) -> None:
