@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PAGE_SIZE = 8192
 """Bytes of a PostgreSQL page, the unit of an overlay."""
@@ -135,6 +137,20 @@ class SourceSink(Protocol):
 
     def add_unchanged(self, entry: Entry, *, ctime_ns: int = 0) -> None:
         """Add a file whose content is what the parent has at the same path."""
+        ...
+
+    def add_same(self, path: bytes, mode: int, uid: int, gid: int, mtime_ns: int, ctime_ns: int, size: int) -> bool:
+        """Add a file with one name if the parent has it with all of this, and say whether it had; cheaper than asking.
+
+        Args:
+            path: Where it stands.
+            mode: Permission bits.
+            uid: Numeric owner.
+            gid: Numeric group.
+            mtime_ns: Modification time.
+            ctime_ns: Change time; not 0.
+            size: Bytes of content.
+        """
         ...
 
     def add_pages(self, entry: Entry, size: int, pages: NDArray[np.uint32], content: Iterable[Buffer]) -> None:

@@ -117,6 +117,24 @@ class TreeCapture:
         else:
             self._keep(_tree_entry(entry, Content(before.size, before.hash, before.extents), ctime_ns))
 
+    def add_same(self, path: bytes, mode: int, uid: int, gid: int, mtime_ns: int, ctime_ns: int, size: int) -> bool:
+        """Add a file with one name if the parent has it with all of this."""
+        before = self.parent.find(path) if self.parent is not None else None
+        if (
+            before is None
+            or before.ctime_ns != ctime_ns
+            or before.mtime_ns != mtime_ns
+            or before.size != size
+            or before.mode != mode
+            or before.uid != uid
+            or before.gid != gid
+            or before.type != _FILE
+            or before.link
+        ):
+            return False
+        self._keep(before)
+        return True
+
     def add_pages(self, entry: Entry, size: int, pages: NDArray[np.uint32], content: Iterable[Buffer]) -> None:
         """Add a file that equals the parent's but for some pages."""
         before = self._before(entry.path)

@@ -88,6 +88,9 @@ class FilesSource:
             self._links.forget(status)
 
     def _push_file(self, sink: SourceSink, path: bytes, status: os.stat_result, parent: Parent | None) -> None:
+        if parent is not None and status.st_nlink == 1 and _add_same(sink, path, status):
+            self._counts["unchanged"] += 1
+            return
         link, named_before = self._links.number(path, status) if status.st_nlink > 1 else (0, False)
         before = parent.entry(path) if parent is not None else None
         if before is not None and is_unchanged(before, status):
@@ -150,6 +153,18 @@ class FilesSource:
 
     def _full(self, path: bytes) -> bytes:
         return self._bytes_root + b"/" + path
+
+
+def _add_same(sink: SourceSink, path: bytes, status: os.stat_result) -> bool:
+    return sink.add_same(
+        path,
+        stat.S_IMODE(status.st_mode),
+        status.st_uid,
+        status.st_gid,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_size,
+    )
 
 
 def _check_regular(status: os.stat_result) -> None:
