@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from coffer.errors import CofferError, Forged, IntegrityError, NotThere
+from coffer.errors import CofferError, Forged, IntegrityError, NotThere, UsageError
 from coffer.vault import names, points
 from coffer.vault.capture import Kind
 from coffer.vault.configuration import Configuration
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.points import Manifest, Point
 from coffer.vault.store_set import StoreSet
+from coffer.vault.stores.protocol import Store
 
 
 @dataclass(frozen=True)
@@ -49,23 +50,52 @@ class Catalogue:
 
     def readable(
         self, service: str | None = None, *, without: Collection[str] = ()
-    ) -> tuple[list[Known], dict[str, IntegrityError]]:
+    ) -> tuple[list[Known], dict[str, CofferError]]:
         """Return the points that are genuine, oldest first, and why other manifests are not.
 
         Raises:
             Unreachable: No store answers.
         """
-        prefix = f"{names.POINTS}/{service}/" if service else f"{names.POINTS}/"
-        found = self._stores.where(prefix)
-        known, broken = [], {}
+        return self._read_names(lambda name: name not in without, service)
+
+    def newest_of_each(self, service: str | None = None) -> tuple[list[Known], dict[str, CofferError]]:
+        """Return each service's newest genuine point, and why newer manifests are not genuine; reads no older ones.
+
+        Names give the order: a manifest that opens bears the counter of its name.
+
+        Raises:
+            Unreachable: No store answers.
+        """
+        found = self._stores.where(_prefix(service))
+        steps: dict[str, dict[float, list[str]]] = {}
+        for name in found:
+            steps.setdefault(name.split("/")[1], {}).setdefault(_counter(name), []).append(name)
+        newest: list[Known] = []
+        broken: dict[str, CofferError] = {}
+        for by_counter in steps.values():
+            for counter in sorted(by_counter, reverse=True):
+                known, bad = self._read({name: found[name] for name in by_counter[counter]})
+                broken |= bad
+                if known:
+                    newest.append(known[-1])
+                    break
+        return newest, broken
+
+    def _read_names(
+        self, wanted: Callable[[str], bool], service: str | None
+    ) -> tuple[list[Known], dict[str, CofferError]]:
+        found = self._stores.where(_prefix(service))
+        return self._read({name: stores for name, stores in found.items() if wanted(name)})
+
+    def _read(self, found: Mapping[str, Sequence[Store]]) -> tuple[list[Known], dict[str, CofferError]]:
+        known: list[Known] = []
+        broken: dict[str, CofferError] = {}
         for name, stores in found.items():
-            if name in without:
-                continue
             try:
                 manifest = self._open(name)
             except NotThere:  # a prune removed it since the names were listed
                 continue
-            except IntegrityError as error:
+            except (IntegrityError, UsageError) as error:  # not genuine, or of a newer format
                 broken[name] = error
                 continue
             known.append(Known(manifest, points.describe(manifest, name, tuple(store.url for store in stores))))
@@ -84,22 +114,23 @@ class Catalogue:
         return failures
 
     def find(self, name: str, service: str | None = None) -> Known:
-        """Return a point by name, or the newest for `latest`.
+        """Return a point by name, or the newest for `latest`, without reading the manifests of all others.
 
-        Manifests of other points that are not genuine are passed over with a note: whoever can write into a store, and
-        rot in one object, must not keep anybody from the points that are whole.
+        Newer manifests that are not genuine are passed over with a note: whoever can write into a store, and rot in
+        one object, must not keep anybody from the points that are whole.
 
         Raises:
             NotThere: There is no such point, or the name is one of two services.
             IntegrityError: Its manifest is damaged; for `latest`, that of a newer one is.
         """
-        known, broken = self.readable(service)
+        if name == "latest":
+            newest, broken = self.newest_of_each(service)
+            matching = sorted(newest, key=lambda each: each.point.started)[-1:]
+        else:
+            matching, broken = self._read_names(lambda found: _place(found) == name, service)
         for bad, error in broken.items():
             self._stores.note(f"{bad} is passed over: {error}")
-        matching = known[-1:] if name == "latest" else [each for each in known if each.point.name == name]
         of = f" of {service}" if service else ""
-        if name == "latest" and service is None and len({each.point.service for each in known}) > 1:
-            matching = sorted(known, key=lambda each: each.point.started)[-1:]
         _check_not_broken(name, matching, broken)
         if not matching:
             raise NotThere(f"There is no point {name}{of}", resolution="'coffer points' lists them")
@@ -119,10 +150,26 @@ class Catalogue:
         return self._opened[name]
 
 
-def _check_not_broken(name: str, matching: list[Known], broken: Mapping[str, IntegrityError]) -> None:
+def _prefix(service: str | None) -> str:
+    return f"{names.POINTS}/{service}/" if service else f"{names.POINTS}/"
+
+
+def _place(name: str) -> str:
+    """Return the point that a manifest's name names; empty where it is no such name."""
+    parts = name.split("/")
+    return parts[2] if len(parts) > 2 else ""
+
+
+def _counter(name: str) -> float:
+    """Return the counter that a manifest's name bears; what bears none comes first, and is found not to be genuine."""
+    counter = _place(name).partition("-")[0]
+    return int(counter) if counter.isdecimal() else float("inf")
+
+
+def _check_not_broken(name: str, matching: list[Known], broken: Mapping[str, CofferError]) -> None:
     """Do not give back an older point in silence where the one that was meant is damaged."""
     for bad, error in broken.items():
-        place = bad.split("/")[2]
+        place = _place(bad)
         if name == "latest" and matching:
             newer = matching[0].point.service == bad.split("/")[1] and place > matching[0].point.name
             if newer and not isinstance(error, Forged):

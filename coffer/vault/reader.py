@@ -151,10 +151,10 @@ class VaultReader:
         """
         self._heads.reload()
         found = self._catalogue.find(name, service).point
-        known, _ = self._catalogue.readable()
+        newest, _ = self._catalogue.newest_of_each()
         if not self._stores.silent:
-            self._heads.check(known)
-        self._heads.remember(known, self._configuration.number)
+            self._heads.check(newest)
+        self._heads.remember(newest, self._configuration.number)
         return found
 
     def facts(self, point: Point, source: str) -> Mapping[str, Fact]:
