@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from coffer.errors import CofferError, IntegrityError, NotThere, WrongKey
+from coffer.errors import CofferError, IntegrityError, NotThere, UsageError, WrongKey
 from coffer.keys import opener as openers
 from coffer.keys import sealing
 from coffer.keys.opener import Opener
@@ -120,7 +120,7 @@ def _unwrap_listed(
     for name in found:
         try:
             key = open_wrap(open_record(stores.read(name), name, configuration), opener)
-        except (IntegrityError, NotThere) as error:
+        except (IntegrityError, NotThere, UsageError) as error:  # rubbish beside the genuine one does no harm
             failure = error
             continue
         if key is not None:

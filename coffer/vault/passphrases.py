@@ -108,7 +108,7 @@ def open_identity(stores: StoreSet, configuration: Configuration, passphrase: Pa
                 record = _open_record(stores.read(name), name, configuration, recipient)
                 tried += 1
                 identity = _open(record, recipient, passphrase)
-            except IntegrityError as error:
+            except (IntegrityError, UsageError) as error:
                 failure = error
                 continue
             if identity is not None:

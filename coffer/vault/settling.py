@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from coffer.errors import IntegrityError, NotAllowed, NotThere, RefusedByPolicy
+from coffer.errors import IntegrityError, NotAllowed, NotThere, RefusedByPolicy, UsageError
 from coffer.keys.opener import Opener
 from coffer.vault import key_objects, names
 from coffer.vault.configuration import Configuration, RecipientRecord
@@ -74,24 +74,16 @@ class Settling:
 
     def _settle(self, place: str, objects: dict[str, list[Store]]) -> None:
         purpose, _, hexadecimal = place.partition("-")
-        wanted = self._wanted(purpose, hexadecimal)
-        if wanted is None:  # nobody opens by it any more: a removed passphrase, an index key that came to nothing
-            self._forget(objects)
-        elif purpose == key_objects.PASSPHRASE:
-            self._everywhere(objects)
-        else:
-            self._settle_key(purpose, objects, wanted)
-
-    def _wanted(self, purpose: str, hexadecimal: str) -> list[RecipientRecord] | None:
-        """Return to whom a key should be wrapped; None if it should not be there."""
         configuration = self._configuration
         if purpose == key_objects.PASSPHRASE:
-            mine = [each for each in configuration.recipients if each.fingerprint.hex() == hexadecimal]
-            return mine or None
-        if purpose != key_objects.INDEX:
-            return configuration.recipients
-        known = any(each[: key_objects.ID_SIZE].hex() == hexadecimal for each in configuration.index_keys)
-        return configuration.name_readers if known else None
+            known = any(each.fingerprint.hex() == hexadecimal for each in configuration.recipients)
+            self._everywhere(objects) if known else self._forget(objects)
+        elif purpose != key_objects.INDEX:
+            self._settle_key(purpose, objects, configuration.recipients)
+        elif any(each[: key_objects.ID_SIZE].hex() == hexadecimal for each in configuration.index_keys):
+            self._settle_key(purpose, objects, configuration.name_readers)
+        # An index key that no configuration names stays: it is harmless, and should a newer configuration be hidden
+        # from whoever settles, it is what opens all names from then on.
 
     def _settle_key(self, purpose: str, objects: dict[str, list[Store]], wanted: list[RecipientRecord]) -> None:
         """Keep one object that the root made for exactly these recipients; make it if there is none.
@@ -111,7 +103,7 @@ class Settling:
             except NotThere:  # a prune removed it since the keys were listed
                 gone += 1
                 continue
-            except IntegrityError as error:
+            except (IntegrityError, UsageError) as error:
                 self._settled.problems.append(f"{name}: {error}")
                 continue
             genuine.append(name)

@@ -244,5 +244,7 @@ def test_an_index_key_that_the_root_does_not_name_is_never_used(world: World) ->
     assert keys.number == 1
     orphan = key_objects.folder(key_objects.INDEX, new.index_keys[1][:16])
     assert any(name.startswith(orphan) for name, _ in key_objects_of(world))
-    administration.settle()
-    assert not any(name.startswith(orphan) for name, _ in key_objects_of(world))
+    administration.settle()  # it stays: were a newer configuration hidden, it would be what opens all names
+    assert any(name.startswith(orphan) for name, _ in key_objects_of(world))
+    world.back_up(Tree(NEW))
+    assert world.restore() == NEW
