@@ -115,7 +115,8 @@ def test_a_replication_killed_at_every_call(folder: Path) -> None:
 
 
 @shows(
-    "A change of recipients killed before and after every store call", stays="nothing lost; the same change again completes it"
+    "A change of recipients killed before and after every store call",
+    stays="nothing lost; the same change again completes it",
 )
 def test_a_change_of_recipients_killed_at_every_call(folder: Path) -> None:
     world = world_in(folder / "recipients")

@@ -19,7 +19,7 @@ from coffer.vault.stores.memory import MemoryStore
 from coffer.vault.writer import VaultWriter
 from tests.soak.source import Files
 
-PRUNED = ("packs/", "trees/", "index/", "keys/run-", "lists/", "points/", "marks/")
+PRUNED = ("packs/", "trees/", "index/", "keys/run-", "lists/", "points/")
 """Prefixes below which nothing stays that no point needs."""
 
 

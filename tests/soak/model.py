@@ -86,21 +86,24 @@ class Model:
         self._check()
 
     def finish(self) -> None:
-        """Let everything come back, and ask for everything that was promised."""
+        """Let every store come back, and read back what was committed."""
         self.away.clear()
         VaultAdministration(self.vault.stores, self.vault.identities[min(self.readers)]).settle()
         self.readers = self.recipients
         self._check()
         self._check_restores()
-        self.perform(Action("prune"))
-        self.vault.pass_time(2 * GRACE_HOURS)
-        self.perform(Action("prune"))
+
+    def clean_up(self) -> None:
+        """Ask for the rest, once everything is back: a prune, copies, a backup, a prune, and that all verifies."""
+        self._prune_all()
         for source in range(STORES):
             self._bring_up(self.vault.stores, source)
             self._check()
-        for dice in range(2):
-            self.perform(Action("backup", dice))
+        self.perform(Action("backup", len(self.contents)))
         self._prune_all()
+        left = check.left_over(self.vault.stores, self.lists)
+        if left:
+            raise Broken(f"prune leaves {sorted(left)}")
         self._check_verify()
 
     def _intrude(self, disturbance: Disturbance) -> None:
@@ -224,14 +227,10 @@ class Model:
             raise Broken(f"verify knows {len(report.points)} points, the model {len(self.committed)}")
 
     def _prune_all(self) -> None:
-        """Mark, wait, sweep: then the stores hold what their points need and nothing else."""
-        for _ in range(2):
-            self.perform(Action("prune"))
-            self.vault.pass_time(2 * GRACE_HOURS)
+        """Mark, wait, sweep."""
         self.perform(Action("prune"))
-        left = check.left_over(self.vault.stores, self.lists)
-        if left:
-            raise Broken(f"prune leaves {sorted(left)}")
+        self.vault.pass_time(2 * GRACE_HOURS)
+        self.perform(Action("prune"))
 
 
 def _expected(action: Action) -> tuple[type[CofferError], ...]:
@@ -246,8 +245,12 @@ def _counter(manifest: str) -> int:
     return int(manifest.split("/")[2].partition("-")[0])
 
 
-def play(actions: Sequence[Action]) -> None:
+def play(actions: Sequence[Action], *, clean_up: bool = True) -> None:
     """Play a sequence against a new vault.
+
+    Args:
+        actions: The sequence.
+        clean_up: Afterwards ask for everything: what was committed is always read back.
 
     Raises:
         Broken: A promise was not kept.
@@ -259,5 +262,7 @@ def play(actions: Sequence[Action]) -> None:
             for action in actions:
                 model.perform(action)
             model.finish()
+            if clean_up:
+                model.clean_up()
     finally:
         put_back()

@@ -11,10 +11,10 @@ from tests.soak.actions import Action, sequence
 from tests.soak.model import play
 
 
-def failure_of(actions: Sequence[Action]) -> BaseException | None:
+def failure_of(actions: Sequence[Action], *, clean_up: bool = True) -> BaseException | None:
     """Play a sequence; return what it broke."""
     try:
-        play(actions)
+        play(actions, clean_up=clean_up)
     except Exception as error:  # whatever it is, it is a finding
         return error
     return None
