@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,11 +11,13 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from coffer.errors import OutsideSystemError
 
 _TAIL = 2_000
 _BACKGROUND = 19
+_PIPE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,25 @@ def run(
             f"{shown[0]} ended with {result.exit_code}", detail=(result.stderr or result.stdout)[-_TAIL:].strip()
         )
     return result
+
+
+@contextlib.contextmanager
+def reading(argv: Sequence[str | bytes]) -> Iterator[IO[bytes]]:
+    """Run a program beside the caller, who reads what it writes; it is ended when he has read enough.
+
+    Args:
+        argv: Program and arguments; no secret among them.
+    """
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    with contextlib.suppress(OSError):  # it may run ahead by so much; more than a user may have is no error
+        fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
+    try:
+        yield process.stdout
+    finally:
+        _kill_group(process)
 
 
 @contextlib.contextmanager

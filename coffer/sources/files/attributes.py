@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 
+from coffer.sources.files.walk_ahead import AnyStatus
 from coffer.vault.capture import Entry, EntryType, StoredEntry
 
 _ABSENT = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)
@@ -33,7 +34,7 @@ def xattrs_of(place: int | bytes) -> Xattrs:
 
 def entry_of(
     path: bytes,
-    status: os.stat_result,
+    status: AnyStatus,
     kind: EntryType = EntryType.FILE,
     *,
     target: bytes = b"",
@@ -54,7 +55,7 @@ def entry_of(
     )
 
 
-def is_unchanged(before: StoredEntry, status: os.stat_result) -> bool:
+def is_unchanged(before: StoredEntry, status: AnyStatus) -> bool:
     """Tell whether a file is what an earlier capture saw: nobody can set ctime back."""
     return (
         before.ctime_ns == status.st_ctime_ns
@@ -65,7 +66,7 @@ def is_unchanged(before: StoredEntry, status: os.stat_result) -> bool:
     )
 
 
-def is_same(before: os.stat_result, after: os.stat_result) -> bool:
+def is_same(before: AnyStatus, after: AnyStatus) -> bool:
     """Tell whether a file was left alone between two looks."""
     return (
         before.st_ctime_ns == after.st_ctime_ns

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
+
+from coffer.sources.files.walk_ahead import AnyStatus
 
 
 class HardLinks:
@@ -13,7 +14,7 @@ class HardLinks:
         self._numbers: dict[tuple[int, int], int] = {}
         self._taken: set[int] = set()
 
-    def number(self, path: bytes, status: os.stat_result) -> tuple[int, bool]:
+    def number(self, path: bytes, status: AnyStatus) -> tuple[int, bool]:
         """Return the number of a file, and whether another of its names came before."""
         inode = (status.st_dev, status.st_ino)
         if inode in self._numbers:
@@ -25,6 +26,6 @@ class HardLinks:
         self._taken.add(number)
         return number, False
 
-    def forget(self, status: os.stat_result) -> None:
+    def forget(self, status: AnyStatus) -> None:
         """Take back a number: the file could not be read under that name."""
         self._taken.discard(self._numbers.pop((status.st_dev, status.st_ino), 0))

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 
+from coffer.sources.files.walk_ahead import AnyStatus
 from coffer.vault.capture import Hole
 
 BLOCK = 1 << 20
@@ -33,7 +34,7 @@ def read_whole(descriptor: int, size: int) -> bytes:
     return data
 
 
-def blocks(descriptor: int, status: os.stat_result) -> Iterator[bytes | Hole]:
+def blocks(descriptor: int, status: AnyStatus) -> Iterator[bytes | Hole]:
     """Read a file from its beginning to the end that it had, though it may be growing; holes come as such."""
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     is_sparse = status.st_blocks * 512 < status.st_size

@@ -6,15 +6,15 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from coffer.errors import NotAllowed, NotThere, OutsideSystemError
+from coffer.errors import CofferError, NotAllowed, NotThere, OutsideSystemError
 from coffer.sources.files.attributes import entry_of, is_same, is_unchanged, xattrs_of
 from coffer.sources.files.links import HardLinks
 from coffer.sources.files.reading import blocks, open_file, read_whole
 from coffer.sources.files.showing import show
-from coffer.sources.files.walk import walk
+from coffer.sources.files.walk_ahead import AnyStatus, Found, walk
 from coffer.vault.capture import EntryType, Fact, Kind, Parent, SourceSink
 
 _MOST_NOTES = 100
@@ -64,13 +64,20 @@ class FilesSource:
         self._counts = {"read": 0, "unchanged": 0, "gone": 0}
         usable = parent if kind is not Kind.FULL else None
         sink.in_order()
-        for path, status in walk(self._bytes_root, self._note):
+        for path, status in self._walk():
             self._push(sink, path, status, usable)
         done = Kind.FULL if usable is None else kind
         notes: list[Fact] = list(self.notes)
         return {"kind": done.value, "root": str(self.root), **self._counts, "notes": notes, "noted": self.noted}
 
-    def _push(self, sink: SourceSink, path: bytes, status: os.stat_result, parent: Parent | None) -> None:
+    def _walk(self) -> Iterator[Found]:
+        try:
+            yield from walk(self._bytes_root, self._note_vanished)
+        except OSError as error:
+            full = error.filename or self._bytes_root
+            raise self._unreadable("A folder", full[len(self._bytes_root) + 1 :], error) from error
+
+    def _push(self, sink: SourceSink, path: bytes, status: AnyStatus, parent: Parent | None) -> None:
         mode = status.st_mode
         try:
             if stat.S_ISREG(mode):
@@ -87,7 +94,7 @@ class FilesSource:
             self._gone(path, error)
             self._links.forget(status)
 
-    def _push_file(self, sink: SourceSink, path: bytes, status: os.stat_result, parent: Parent | None) -> None:
+    def _push_file(self, sink: SourceSink, path: bytes, status: AnyStatus, parent: Parent | None) -> None:
         if parent is not None and status.st_nlink == 1 and _add_same(sink, path, status):
             self._counts["unchanged"] += 1
             return
@@ -109,7 +116,7 @@ class FilesSource:
         finally:
             os.close(descriptor)
 
-    def _push_small(self, sink: SourceSink, path: bytes, status: os.stat_result, link: int, descriptor: int) -> None:
+    def _push_small(self, sink: SourceSink, path: bytes, status: AnyStatus, link: int, descriptor: int) -> None:
         for _ in range(_ATTEMPTS):
             data = read_whole(descriptor, status.st_size)
             xattrs = xattrs_of(descriptor)
@@ -135,16 +142,20 @@ class FilesSource:
 
     def _gone(self, path: bytes, error: OSError) -> None:
         if error.errno in (errno.ENOENT, errno.ESTALE):
-            self._note(f"{show(path)}: vanished while it was looked at")
+            self._note_vanished(path)
         elif error.errno in _OTHER:
             self._note(f"{show(path)}: became something else while it was looked at; left out")
-        elif error.errno in (errno.EACCES, errno.EPERM):
-            raise NotAllowed(
-                "A file may not be read", detail=show(path), resolution="Run as its owner or as root"
-            ) from error
         else:
-            raise OutsideSystemError("A file cannot be read", detail=f"{show(path)}: {error.strerror}") from error
+            raise self._unreadable("A file", path, error) from error
         self._counts["gone"] += 1
+
+    def _unreadable(self, what: str, path: bytes, error: OSError) -> CofferError:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return NotAllowed(f"{what} may not be read", detail=show(path), resolution="Run as its owner or as root")
+        return OutsideSystemError(f"{what} cannot be read", detail=f"{show(path)}: {error.strerror}")
+
+    def _note_vanished(self, path: bytes) -> None:
+        self._note(f"{show(path)}: vanished while it was looked at")
 
     def _note(self, text: str) -> None:
         self.noted += 1
@@ -155,7 +166,7 @@ class FilesSource:
         return self._bytes_root + b"/" + path
 
 
-def _add_same(sink: SourceSink, path: bytes, status: os.stat_result) -> bool:
+def _add_same(sink: SourceSink, path: bytes, status: AnyStatus) -> bool:
     return sink.add_same(
         path,
         stat.S_IMODE(status.st_mode),
@@ -167,11 +178,11 @@ def _add_same(sink: SourceSink, path: bytes, status: os.stat_result) -> bool:
     )
 
 
-def _check_regular(status: os.stat_result) -> None:
+def _check_regular(status: AnyStatus) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.ENXIO, "no longer a file")
 
 
-def _believable(status: os.stat_result) -> int:
+def _believable(status: AnyStatus) -> int:
     """Return the ctime to compare with next time, or 0 where the file may change within the same tick."""
     return 0 if time.time_ns() - status.st_ctime_ns < _TICK_NS else status.st_ctime_ns

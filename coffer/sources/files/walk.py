@@ -1,48 +1,57 @@
-"""The names below a folder in the order of their bytes, each looked at once; links are not followed."""
+"""The names below a folder in the order of their bytes, each looked at once; links are not followed.
+
+It is a program, too, that needs nothing but Python: see `walk_ahead`.
+"""
 
 from __future__ import annotations
 
+import marshal
 import os
+import sys
 from collections.abc import Callable, Iterator
 
-from coffer.errors import NotAllowed
-from coffer.sources.files.showing import show
-
-Found = tuple[bytes, os.stat_result]
+_BATCH = 512
+LENGTH = 4
+"""Bytes that say how long a message is."""
 _Listing = list[tuple[bytes, "os.DirEntry[bytes] | None"]]
+Record = tuple[bytes, int, int, int, int, int, int, int, int, int, int]
+"""Path, and what `walk_ahead.Status` names."""
+Said = list[Record] | bytes | tuple[int | None, str | None, bytes] | None
+"""A message: records, a path that vanished, an error, or the end."""
 
 
-def walk(root: bytes, note: Callable[[str], None]) -> Iterator[Found]:
+def walk(root: bytes, note: Callable[[bytes], object], after: bytes = b"") -> Iterator[tuple[bytes, os.stat_result]]:
     """Yield path and status of everything below a folder, ascending by path.
 
     A folder `a` comes before `a.txt`, and `a.txt` before `a/b`: so what a folder holds is a name of its own, `a/`.
 
     Args:
         root: The folder.
-        note: Takes what is worth a remark: a name that vanished meanwhile.
+        note: Takes the path of what vanished meanwhile.
+        after: Leave out paths up to this one.
 
     Raises:
-        NotAllowed: A folder may not be read.
+        OSError: The file system failed, or a folder may not be read.
     """
-    stack = [(b"", iter(_list(root, b"", note)))]
+    stack = [(b"", iter(_list(root, b"", note, after)))]
     while stack:
         folder, names = stack[-1]
         for name, found in names:
             path = folder + name
             if found is None:
-                stack.append((path, iter(_list(root, path, note))))
+                stack.append((path, iter(_list(root, path, note, after))))
                 break
             try:
                 status = found.stat(follow_symlinks=False)
             except FileNotFoundError:
-                note(f"{show(path)}: vanished while it was looked at")
+                note(path)
             else:
                 yield path, status
         else:
             stack.pop()
 
 
-def _list(root: bytes, folder: bytes, note: Callable[[str], None]) -> _Listing:
+def _list(root: bytes, folder: bytes, note: Callable[[bytes], object], after: bytes) -> _Listing:
     """Return what a folder holds in order; a folder in it comes twice, the second time as what it holds."""
     listing: _Listing = []
     try:
@@ -52,10 +61,41 @@ def _list(root: bytes, folder: bytes, note: Callable[[str], None]) -> _Listing:
                 if each.is_dir(follow_symlinks=False):
                     listing.append((each.name + b"/", None))
     except (FileNotFoundError, NotADirectoryError):
-        note(f"{show(folder)}: vanished while it was looked at")
-    except PermissionError as error:
-        raise NotAllowed(
-            "A folder may not be read", detail=show(folder), resolution="Run as its owner or as root"
-        ) from error
+        note(folder)
     listing.sort(key=lambda each: each[0])
+    if after > folder:
+        return [each for each in listing if _comes_after(folder + each[0], each[1] is None, after)]
     return listing
+
+
+def _comes_after(path: bytes, holds: bool, after: bytes) -> bool:
+    return path > after or (holds and after.startswith(path))
+
+
+def _main() -> None:
+    """Write batches of records, vanished paths and at most one error; None ends them."""
+    root, after = os.fsencode(sys.argv[1]), bytes.fromhex(sys.argv[2])
+    batch: list[Record] = []
+    error: tuple[int | None, str | None, bytes] | None = None
+    try:
+        for path, s in walk(root, _say, after):
+            times = (s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_blocks)
+            batch.append((path, s.st_mode, s.st_ino, s.st_dev, s.st_nlink, s.st_uid, s.st_gid, *times))
+            if len(batch) == _BATCH:
+                _say(batch)
+                batch = []
+    except OSError as met:
+        error = met.errno, met.strerror, os.fsencode(met.filename or b"")
+    _say(batch)
+    if error is not None:
+        _say(error)
+    _say(None)
+
+
+def _say(message: Said) -> None:
+    data = marshal.dumps(message)
+    sys.stdout.buffer.write(len(data).to_bytes(LENGTH, "big") + data)
+
+
+if __name__ == "__main__":
+    _main()
