@@ -13,6 +13,8 @@ from coffer.commands.options import PATH, human, json_option, open_stores, print
 if TYPE_CHECKING:
     from coffer.vault.prune_plan import PrunePlan, PruneReport
 
+_SHOWN = 20
+
 
 @click.command()
 @stores_option
@@ -81,12 +83,19 @@ def _print_plan(plan: PrunePlan) -> None:
     for verdict in plan.verdicts:
         word = "held  " if verdict.held else "keep  " if verdict.keep else "remove"
         click.echo(f"{word}  {verdict.point.service}  {verdict.point.name}  {verdict.reason}")
-    for info in (each for found in plan.sweep.values() for each in found):
-        click.echo(f"sweep   {info.name}  no point needs it, marked long enough")
-    for name, until in sorted(plan.waiting.items()):
-        click.echo(f"waits   {name}  until {until:%Y-%m-%d %H:%M} UTC")
-    for name in sorted(plan.fresh):
-        click.echo(f"mark    {name}  no kept point needs it")
+    swept = sorted({info.name for found in plan.sweep.values() for info in found})
+    _print_objects("sweep ", [f"{name}  no point needs it, marked long enough" for name in swept])
+    waiting = sorted(plan.waiting.items())
+    _print_objects("waits ", [f"{name}  until {until:%Y-%m-%d %H:%M} UTC" for name, until in waiting])
+    _print_objects("mark  ", [f"{name}  no kept point needs it" for name in sorted(plan.fresh)])
+
+
+def _print_objects(word: str, lines: Sequence[str]) -> None:
+    """Print the first few; --json has all of them."""
+    for line in lines[:_SHOWN]:
+        click.echo(f"{word}  {line}")
+    if len(lines) > _SHOWN:
+        click.echo(f"{word}  … and {len(lines) - _SHOWN} more")
 
 
 def _summary(plan: PrunePlan, report: PruneReport | None) -> list[str]:

@@ -182,6 +182,9 @@ def test_points_are_in_both_regions_and_read_back(running_house: RunningHouse, e
         kinds = [point["kind"] for point in points]
         assert kinds[-2:] == ["full", "incremental"]
     start(house, "vault-verify/production", read_back=True)
+    start(house, "vault-prune/production")
+    points = json.loads(house.coffer("points", "--store", store, "--writer", writer, "--json").stdout)
+    assert all(point["proof"]["read_back"] for point in points)
 
 
 def test_a_drill_brings_back_exactly_a_moment(running_house: RunningHouse, edge: httpx.Client) -> None:

@@ -241,6 +241,20 @@ def test_what_was_read_for_another_point_needs_no_reading_again(tmp_path: Path) 
     assert not again.report.objects
 
 
+def test_one_point_alone_is_read_but_not_what_was_read_for_others_lately(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    files = {b"big": os.urandom(500_000)}
+    first = world.back_up(Tree(files), kind=Kind.FULL)
+    prove_due(world.reader(), 7 * DAY, only=first)
+    world.back_up(Tree({b"x": b"never read"}), kind=Kind.FULL)
+    second = world.back_up(Tree({**files, b"more": os.urandom(1000)}), kind=Kind.FULL)
+    proving = prove_due(world.reader(), 7 * DAY, only=second)
+    assert [(proof.point, proof.result) for proof in proving.proofs] == [(second.name, Result.PASSED)]
+    later = prove_due(world.reader(), 7 * DAY, only=second, now=datetime.now(UTC) + 8 * DAY)
+    assert [proof.point for proof in later.proofs] == [second.name]
+    assert later.report.bytes > 500_000
+
+
 def test_a_point_of_which_part_was_read_is_not_proven(tmp_path: Path) -> None:
     world = World(tmp_path)
     first = {b"a": os.urandom(100_000)}
@@ -315,7 +329,7 @@ def test_a_stranger_reads_proofs_and_marks_by_the_document(tmp_path: Path) -> No
     plan = plan_prune(world.stores, pruner, RetentionPolicy(), world.now())
     execute(plan, world.stores)
     identity = world.identity
-    stranger = Stranger(tmp_path / "store", identity.seed, identity.recipient.public, world.credentials.root)
+    stranger = Stranger(tmp_path / "store", identity.seed, world.credentials.root)
     first, second = stranger.points()
     assert stranger.proofs(first) == []
     [proof] = stranger.proofs(second)
