@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from coffer.environments.sizes import parse_size
-
 
 class Size(click.ParamType[int]):
     """A number of bytes: `500MB`, `50GiB`."""
@@ -14,6 +12,8 @@ class Size(click.ParamType[int]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return bytes."""
+        from coffer.environments.sizes import parse_size  # its room takes longer to import than a command to start
+
         try:
             return parse_size(value)
         except ValueError as error:

@@ -59,7 +59,6 @@ def verify(
     for it. With --within, the ledger of these proofs chooses: what was never read first, the newest points first.
     """
     from coffer.vault.proving import Proving, prove_due, prove_points
-    from coffer.vault.reader import VaultReader
     from coffer.vault.verification import verify_at_rest
 
     _check(names, who, days, budget, no_proof)
@@ -68,6 +67,8 @@ def verify(
         if not who.named:
             proving = Proving(verify_at_rest(stores, tell), [])
         else:
+            from coffer.vault.reader import VaultReader  # at rest, verifying starts without what opens
+
             reader = VaultReader.open(stores, who.open(), root=root)
             chosen = [reader.point(name, service) for name in names] or None
             if days is not None:

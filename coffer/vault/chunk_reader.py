@@ -11,8 +11,8 @@ from coffer.vault import names, packs
 from coffer.vault.chunk_index import Location, PackRecord
 from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.index_keys import IndexKeys
-from coffer.vault.packs import RunKey
 from coffer.vault.rate_limit import RateLimit
+from coffer.vault.run_keys import RunKey
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Buffer, Store
 

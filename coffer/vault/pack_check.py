@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from coffer.errors import CofferError, IntegrityError
 from coffer.vault import names
-from coffer.vault.chunk_index import Location, PackRecord
 from coffer.vault.stores.protocol import Store
 from coffer.vault.verify_report import what_is_wrong
 
+if TYPE_CHECKING:
+    from coffer.vault.chunk_index import Location, PackRecord
+
 _PIECE = 4 << 20
-Wanted = Sequence[tuple[bytes, Location]]
+Wanted = Sequence[tuple[bytes, "Location"]]
 """Chunks of a pack, by offset: id and place."""
-Open = Callable[[bytes, Location, memoryview], object]
+Open = Callable[[bytes, "Location", memoryview], object]
 
 
 @dataclass

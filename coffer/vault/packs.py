@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +16,12 @@ from coffer.vault.chunk_index import ROW, Location, PackRecord
 from coffer.vault.compression import DEFAULT, Compression
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.run_keys import RunKey, nonce
 from coffer.vault.stores.protocol import Buffer
 
 TARGET_SIZE = 32 << 20
 WRAPPED_SIZE = sealing.NONCE_SIZE + sealing.KEY_SIZE + sealing.TAG_SIZE
 HEADER_SIZE = frames.HEADER_SIZE + 16 + 16 + 16 + WRAPPED_SIZE
-
-
-@dataclass(frozen=True)
-class RunKey:
-    """The key of one run of a writer: wraps the content keys, lives in memory only."""
-
-    vault: bytes
-    id: bytes
-    key: bytes = field(repr=False)
-
-    def wrap(self, object_id: bytes, content_key: bytes) -> bytes:
-        """Wrap the content key of a pack or WAL object."""
-        return frames.seal(self.key, _key_context(self.vault, object_id, self.id), content_key)
-
-    def unwrap(self, object_id: bytes, wrapped: bytes, name: str) -> bytes:
-        """Return the content key of a pack or WAL object.
-
-        Raises:
-            IntegrityError: It was wrapped for another object or by another run.
-        """
-        return frames.open_sealed(self.key, _key_context(self.vault, object_id, self.id), wrapped, name)
 
 
 class _Pack:
@@ -168,15 +147,6 @@ def open_chunk(keys: IndexKeys, content_key: bytes, chunk_id: bytes, place: Loca
     if keys.chunk_id(content) != chunk_id:
         raise IntegrityError("A chunk is not the one that was named", detail=where)
     return content
-
-
-def nonce(position: int) -> bytes:
-    """Return a chunk's nonce: its number in the pack, whose key is used for nothing else."""
-    return position.to_bytes(sealing.NONCE_SIZE, "big")
-
-
-def _key_context(vault: bytes, object_id: bytes, run: bytes) -> bytes:
-    return frames.context(ObjectKind.PACK, vault, object_id, b"content-key" + run)
 
 
 def _chunk_context(vault: bytes, pack: bytes, position: int, chunk_id: bytes) -> bytes:

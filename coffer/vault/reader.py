@@ -20,13 +20,13 @@ from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.configuration import Configuration
 from coffer.vault.index_keys import IndexKeys, open_index_keys
 from coffer.vault.known_heads import KnownHeads
-from coffer.vault.packs import RunKey
 from coffer.vault.points import Manifest, Point, SourceRecord
 from coffer.vault.proof_ledger import ProofLedger
 from coffer.vault.rate_limit import RateLimit
 from coffer.vault.restore_survey import Survey
 from coffer.vault.restoring import RestoreSummary
 from coffer.vault.retention_policy import RetentionPolicy
+from coffer.vault.run_keys import RunKey
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
 from coffer.vault.trees import TreeEntry

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from coffer.keys import WriterCredentials, sealing
 from coffer.vault import key_objects
 from coffer.vault.configuration import Configuration
-from coffer.vault.packs import RunKey
+from coffer.vault.run_keys import RunKey
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from coffer.vault.completion import lock_end
 from coffer.vault.configuration import Configuration
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
-from coffer.vault.packs import RunKey, nonce
 from coffer.vault.retention_policy import RetentionPolicy
+from coffer.vault.run_keys import RunKey, nonce
 from coffer.vault.runs import Run
 from coffer.vault.store_set import StoreSet, gravest
 from coffer.vault.stores.protocol import Store
