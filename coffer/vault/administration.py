@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,19 +9,20 @@ from pathlib import Path
 
 import msgspec
 
-from coffer.errors import CofferError, IntegrityError, NotThere, RefusedByPolicy, UsageError
-from coffer.keys import PrunerCredentials, Recipient, WriterCredentials, sealing, signing
+from coffer.errors import CofferError, NotThere, RefusedByPolicy, UsageError
+from coffer.keys import PrunerCredentials, Recipient, WriterCredentials
 from coffer.keys.opener import Opener
 from coffer.keys.passphrase import Passphrase
 from coffer.vault import configuration as configurations
-from coffer.vault import key_objects, names, passphrases
+from coffer.vault import passphrases
 from coffer.vault.catalogue import Catalogue
-from coffer.vault.configuration import Configuration, RecipientRecord, WriterRecord
+from coffer.vault.configuration import RecipientRecord, WriterRecord
 from coffer.vault.index_keys import open_index_keys
 from coffer.vault.known_heads import KnownHeads
 from coffer.vault.passphrases import Remembered
 from coffer.vault.retention_policy import RetentionPolicy
-from coffer.vault.settling import Settled, Settling
+from coffer.vault.root_authority import RootAuthority
+from coffer.vault.settling import Settled
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
 
@@ -72,7 +72,7 @@ class VaultAdministration:
         self._opener = passphrases.settle_opener(self._stores, self.configuration, who)
         heads = KnownHeads(self._opener.path, self.configuration.vault.hex())
         configurations.check_number(self._stores, self.configuration, heads.configuration)
-        self._root_secret = self._unwrap_root()
+        self._root = RootAuthority(self._stores, self.configuration, self._opener)
 
     def add_recipient(self, recipient: Recipient) -> Change:
         """Let someone open all points, old and new.
@@ -95,9 +95,9 @@ class VaultAdministration:
             UsageError: The passphrase is too short, or the name is taken.
         """
         self._check_recipient_name(remembered.name)
-        self._check_stores()
-        new, named = passphrases.keep(self.configuration.vault, remembered, self._root_secret)
-        self._put(named)
+        self._root.check_stores()
+        new, named = passphrases.keep(self.configuration.vault, remembered, self._root.secret)
+        self._root.put(named)
         self._publish(recipients=[*self.configuration.recipients, new])
         return self.settle()
 
@@ -131,7 +131,7 @@ class VaultAdministration:
         """
         if any(each.name == name and not each.revoked_ns for each in self.configuration.writers):
             raise UsageError("A writer of that name exists", detail=name)
-        self._check_stores()
+        self._root.check_stores()
         vault, number = self.configuration.vault.hex(), self.configuration.number + 1
         credentials = WriterCredentials.generate(vault, self.configuration.fingerprint, number, name).save(path)
         new = WriterRecord(name, credentials.public, credentials.recipient)
@@ -176,15 +176,12 @@ class VaultAdministration:
         Raises:
             Unreachable: A store does not answer.
         """
-        return self._change(self._settle())
+        return self._change(self._root.settle(self.configuration))
 
     def settle_two(self) -> Change:
         """Publish what is believed under the next number, so that two configurations of one number are history."""
         self._publish()
         return self.settle()
-
-    def _settle(self) -> Settled:
-        return Settling(self._stores, self.configuration, self._opener, self._root_secret).run()
 
     def _change(self, settled: Settled) -> Change:
         return Change(self.configuration.number, settled.rewrapped, settled.left, tuple(settled.problems))
@@ -196,7 +193,7 @@ class VaultAdministration:
             known = [each for old in before for each in old.recipients if was in (each.name, each.fingerprint.hex())]
             if not known:
                 return self._refuse(error)
-        settled = self._settle()
+        settled = self._root.settle(self.configuration)
         return self._change(settled) if settled.changed else self._refuse(error)
 
     def _refuse(self, error: CofferError) -> Change:
@@ -205,10 +202,6 @@ class VaultAdministration:
     def _check_recipient_name(self, name: str) -> None:
         if any(each.name == name for each in self.configuration.recipients):
             raise UsageError("A recipient of that name exists", detail=name, resolution="Choose another: --name")
-
-    def _check_stores(self) -> None:
-        """Make sure that every store answers before anything is made that would be left over."""
-        self._stores.where(f"{names.CONFIGURATION}/", every_store=True)
 
     def _signed_by(self, writer: WriterRecord) -> list[str]:
         """Return manifests and lists of a writer, all of them checked."""
@@ -228,39 +221,10 @@ class VaultAdministration:
         retention: Mapping[str, int | float | str] | None = None,
         new_index_key: bool = False,
     ) -> None:
-        self._check_stores()
-        before = self.configuration
-        new: Configuration = msgspec.structs.replace(
-            before,
-            number=before.number + 1,
-            previous=configurations.digest(self._stores, before),
-            created_ns=time.time_ns(),
-            recipients=before.recipients if recipients is None else recipients,
-            writers=before.writers if writers is None else writers,
-            retention=before.retention if retention is None else dict(retention),
+        self.configuration = self._root.publish(
+            self.configuration,
+            recipients=recipients,
+            writers=writers,
+            retention=retention,
+            new_index_key=new_index_key,
         )
-        if new_index_key:
-            new = self._with_new_index_key(new)
-        if configurations.reload(self._stores, before).number != before.number:
-            raise RefusedByPolicy("Someone else changed the vault in the meantime", resolution="Look, and try again")
-        self._put(configurations.publish(new, self._root_secret))
-        self.configuration = new
-
-    def _with_new_index_key(self, new: Configuration) -> Configuration:
-        """Put a new index key, which counts from the moment when the configuration names it."""
-        key = secrets.token_bytes(sealing.KEY_SIZE)
-        new = msgspec.structs.replace(new, index_keys=[*new.index_keys, key_objects.commitment(key)])
-        key_id = key_objects.key_id(key)
-        self._put(key_objects.wrap(new.vault, key_objects.INDEX, key_id, key, new.name_readers, self._root_secret))
-        return new
-
-    def _put(self, named: tuple[str, bytes]) -> None:
-        for store in self._stores.stores:
-            store.put(*named)
-
-    def _unwrap_root(self) -> bytes:
-        vault = self.configuration.vault
-        secret = key_objects.unwrap(self._stores, self.configuration, key_objects.ROOT, vault, self._opener)
-        if signing.public_key(secret) != self.configuration.root:
-            raise IntegrityError("The root key kept in the vault is not its root", detail=vault.hex())
-        return secret

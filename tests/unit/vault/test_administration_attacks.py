@@ -15,10 +15,11 @@ from coffer.errors import IntegrityError, RefusedByPolicy, UsageError, WrongKey
 from coffer.keys import Identity, Recipient, WriterCredentials, generate_identity, signing
 from coffer.keys.passphrase import Argon2Parameters, Passphrase
 from coffer.vault import configuration as configurations
-from coffer.vault import frames, key_objects, names, passphrases
+from coffer.vault import configuration_choice, frames, key_objects, names, passphrases
 from coffer.vault.administration import VaultAdministration
 from coffer.vault.capture import Kind
 from coffer.vault.configuration import Configuration, RecipientRecord
+from coffer.vault.configuration_records import open_object
 from coffer.vault.frames import ObjectKind
 from coffer.vault.passphrases import Remembered
 from coffer.vault.reader import VaultReader
@@ -270,7 +271,7 @@ def test_a_root_key_object_with_another_root_is_refused(world: World) -> None:
     for name in [name for name in world.memory.objects if name.startswith("keys/root-")]:
         del world.memory.objects[name]
     vault = configuration.vault
-    name, data = key_objects.wrap(vault, "root", vault, other, configuration.recipients, administration._root_secret)
+    name, data = key_objects.wrap(vault, "root", vault, other, configuration.recipients, administration._root.secret)
     world.memory.objects[name] = data
     with pytest.raises(IntegrityError, match="not its root"):
         VaultAdministration(world.stores, world.identity)
@@ -294,7 +295,7 @@ def test_key_objects_and_configurations_that_were_changed_are_refused_in_words(a
 
 def open_any(data: bytes, name: str, configuration: Configuration) -> object:
     if name.startswith("config/"):
-        return configurations._believed(configurations._open(data, name), {configuration.fingerprint})
+        return configuration_choice.believed(open_object(data, name), {configuration.fingerprint})
     if name.startswith("keys/passphrase-"):
         return key_objects.open_signed(data, name, configuration, passphrases.PassphraseRecord)
     return key_objects.open_record(data, name, configuration)
@@ -328,7 +329,7 @@ def test_a_passphrase_record_that_eats_all_memory_is_refused(world: World) -> No
     data = world.memory.objects.pop(name)
     record = msgspec.msgpack.decode(data[frames.SIGNED_SIZE :], type=passphrases.PassphraseRecord)
     trap = msgspec.structs.replace(record, memory_kib=1 << 31)
-    forge(world, trap, name.rpartition("/")[0], administration._root_secret)
+    forge(world, trap, name.rpartition("/")[0], administration._root.secret)
     with pytest.raises(IntegrityError, match="not sound"):
         VaultReader.open(world.stores, phrase, root=world.credentials.root)
 

@@ -236,7 +236,7 @@ def one(world: World, prefix: str) -> tuple[str, bytes]:
 def test_an_index_key_that_the_root_does_not_name_is_never_used(world: World) -> None:
     """A key object that the root signed, but its configuration was never published."""
     administration = VaultAdministration(world.stores, world.identity)
-    new = administration._with_new_index_key(administration.configuration)
+    new = administration._root.with_new_index_key(administration.configuration)
     assert len(new.index_keys) == 2
     keys = open_index_keys(
         StoreSet(world.stores), configurations.load(StoreSet(world.stores), root=None), world.identity
