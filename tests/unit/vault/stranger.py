@@ -5,8 +5,10 @@ Whoever changes the format changes the document and this file too.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import struct
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 
@@ -38,10 +41,18 @@ def decompressed(data: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompress(data)
 
 
-def xwing(seed: bytes, ciphertext: bytes) -> bytes:
+def xwing_keys(seed: bytes) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
     expanded = hashlib.shake_256(seed).digest(96)
-    mlkem = MLKEM768PrivateKey.from_seed_bytes(expanded[:64])
-    x25519 = X25519PrivateKey.from_private_bytes(expanded[64:])
+    return MLKEM768PrivateKey.from_seed_bytes(expanded[:64]), X25519PrivateKey.from_private_bytes(expanded[64:])
+
+
+def xwing_public(seed: bytes) -> bytes:
+    mlkem, x25519 = xwing_keys(seed)
+    return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
+
+
+def xwing(seed: bytes, ciphertext: bytes) -> bytes:
+    mlkem, x25519 = xwing_keys(seed)
     shared = mlkem.decapsulate(ciphertext[:1088]) + x25519.exchange(
         X25519PublicKey.from_public_bytes(ciphertext[1088:])
     )
@@ -49,13 +60,17 @@ def xwing(seed: bytes, ciphertext: bytes) -> bytes:
     return hashlib.sha3_256(shared + ciphertext[1088:] + public + rb"\.//^" + b"\\").digest()
 
 
-class Stranger:
-    """Reads a vault in a folder with an identity's seed and public key."""
+def unpacked(encoding: int, data: bytes) -> bytes:
+    return {0: bytes, 1: decompressed, 2: gzip.decompress}[encoding](data)
 
-    def __init__(self, folder: Path, seed: bytes, public: bytes, root: str) -> None:
+
+class Stranger:
+    """Reads a vault in a folder with an identity's seed."""
+
+    def __init__(self, folder: Path, seed: bytes, root: str) -> None:
         self.folder = folder
         self.seed = seed
-        self.recipient = hashlib.sha256(public).digest()[:16]
+        self.recipient = hashlib.sha256(xwing_public(seed)).digest()[:16]
         self.configuration = self._configuration(root)
         self.vault: bytes = self.configuration["vault"]
         index_keys = [self._key("index", committed[:16]) for committed in self.configuration["index_keys"]]
@@ -63,18 +78,43 @@ class Stranger:
         self.keys = [{purpose: derive(key, purpose, self.vault) for purpose in purposes} for key in index_keys]
         self.chunk_ids = derive(index_keys[0], "chunk-ids", self.vault)
 
+    @classmethod
+    def by_passphrase(cls, folder: Path, passphrase: str, root: str) -> Stranger:
+        """Read with a passphrase: it opens an identity that is kept in the vault."""
+        self = cls.__new__(cls)
+        self.folder = folder
+        self.configuration = self._configuration(root)
+        self.vault = self.configuration["vault"]
+        [name] = [name for name in self._names("keys") if name.startswith("keys/passphrase-")]
+        data, object_id = self._object(name, 2)
+        verify(self.configuration["root"], data, self._context(2, object_id))
+        record = msgspec.msgpack.decode(data[88:])
+        stretched = Argon2id(
+            salt=record["salt"],
+            length=32,
+            iterations=record["passes"],
+            lanes=record["lanes"],
+            memory_cost=record["memory_kib"],
+        ).derive(unicodedata.normalize("NFC", passphrase).encode())
+        bound = self._context(2, record["id"], b"passphrase")
+        seed = AESGCM(derive(stretched, "passphrase", bound)).decrypt(bytes(12), record["sealed"], bound)
+        assert hashlib.sha256(xwing_public(seed)).digest()[:16] == record["id"]
+        return cls(folder, seed, root)
+
     def points(self) -> list[dict[str, Any]]:
         return sorted((self._manifest(name) for name in self._names("points")), key=lambda point: point["counter"])
 
     def files(self, point: dict[str, Any], source: str) -> dict[bytes, bytes]:
-        index = self._index(point)
-        record = next(each for each in point["sources"] if each["name"] == source)
-        return {
-            entry[0]: b"".join(self._piece(index, extent) for extent in extents)
-            for name in record["trees"]
-            for entry, extents in self._subtree(name)
-            if entry[1] == 0
-        }
+        index = self.index(point)
+        found = {}
+        for entry, extents in self._tree(point, source):
+            if entry[1] == 0:
+                found[entry[0]] = b"".join(self._piece(index, extent) for extent in extents)
+                assert entry[9] in (b"", blake3(found[entry[0]], key=self.chunk_ids).digest())
+        return found
+
+    def entries(self, point: dict[str, Any], source: str) -> dict[bytes, list[Any]]:
+        return {entry[0]: entry for entry, _ in self._tree(point, source)}
 
     def wal(self, cluster: str, segment: str) -> bytes:
         [name] = self._names(f"wal/{cluster}/{segment}")
@@ -87,7 +127,7 @@ class Stranger:
         assert hashlib.sha256(sealed).digest() == record["content_sha256"]
         key = self._content_key("wal", record["run"], object_id, record["wrapped_key"])
         plain = AESGCM(key).decrypt(bytes(12), sealed, self._context(8, object_id, f"{cluster}/{segment}".encode()))
-        return plain if record["encoding"] == 0 else decompressed(plain)
+        return unpacked(record["encoding"], plain)
 
     def proofs(self, point: dict[str, Any]) -> list[dict[str, Any]]:
         """What the root says that a point has passed, oldest first."""
@@ -114,6 +154,7 @@ class Stranger:
     def listed(self, point: dict[str, Any]) -> list[str]:
         data, object_id = self._object(point["listing"], 6)
         self._check_signature(data, self._context(6, object_id))
+        self._check_not_revoked(data)
         return [name for name, _ in msgspec.msgpack.decode(decompressed(data[88:]))["objects"]]
 
     def _names(self, prefix: str) -> list[str]:
@@ -134,6 +175,11 @@ class Stranger:
         publics = [self.configuration["root"], *(writer["public"] for writer in self.configuration["writers"])]
         [public] = [each for each in publics if hashlib.sha256(each).digest()[:16] == data[8:24]]
         verify(public, data, purpose)
+
+    def _check_not_revoked(self, data: bytes) -> None:
+        for writer in self.configuration["writers"]:
+            if hashlib.sha256(writer["public"]).digest()[:16] == data[8:24] and writer["revoked_ns"]:
+                assert hashlib.sha256(data).digest() in writer["kept"]
 
     def _configuration(self, root: str) -> dict[str, Any]:
         name = self._names("config")[-1]
@@ -163,6 +209,7 @@ class Stranger:
         data, object_id = self._object(name, 7)
         bound = self._context(7, object_id)
         self._check_signature(data, bound)
+        self._check_not_revoked(data)
         record: dict[str, Any] = msgspec.msgpack.decode(decompressed(self._record("records", bound, data[88:])))
         assert name.startswith(f"points/{record['service']}/{record['name']}/")
         return record
@@ -173,7 +220,7 @@ class Stranger:
     def _record(self, purpose: str, context: bytes, data: bytes) -> bytes:
         return sealed_record(self._numbered(data)[purpose], context, data[4:])
 
-    def _index(self, point: dict[str, Any]) -> dict[bytes, tuple[Any, ...]]:
+    def index(self, point: dict[str, Any]) -> dict[bytes, tuple[Any, ...]]:
         found = {}
         for name in point["index"]:
             data, object_id = self._object(name, 5)
@@ -182,6 +229,16 @@ class Stranger:
             for chunk, pack, *place in struct.iter_unpack("<32sIIIIIB", record["rows"]):
                 found[chunk] = (record["packs"][pack], *place)
         return found
+
+    def _tree(self, point: dict[str, Any], source: str) -> Iterator[tuple[list[Any], list[tuple[bytes, int, int]]]]:
+        record = next(each for each in point["sources"] if each["name"] == source)
+        last = b""
+        for name in record["trees"]:
+            for entry, extents in self._subtree(name):
+                assert last < entry[0]
+                assert not {b"", b".", b".."} & set(entry[0].split(b"/"))
+                last = entry[0]
+                yield entry, extents
 
     def _subtree(self, name: str) -> Iterator[tuple[list[Any], list[tuple[bytes, int, int]]]]:
         data, tree_id = self._object(name, 4)
@@ -208,7 +265,7 @@ class Stranger:
         key = self._content_key("run", pack["run"], pack_id, pack["wrapped_key"])
         bound = self._context(3, pack_id, position.to_bytes(4, "big") + chunk)
         plain = AESGCM(key).decrypt(position.to_bytes(12, "big"), data[start : start + sealed], bound)
-        content = plain if encoding == 0 else decompressed(plain)
+        content = unpacked(encoding, plain)
         assert len(content) == size
         assert blake3(content, key=self.chunk_ids).digest() == chunk
         return content[offset : offset + length]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coffer.errors import IntegrityError
+from coffer.errors import IntegrityError, StoreFull
 from coffer.keys import PrunerCredentials
 from coffer.vault import names, proof_ledger, proofs
 from coffer.vault.capture import Kind
@@ -345,3 +345,23 @@ def test_a_proof_says_what_it_is(tmp_path: Path) -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(proof), type=Proof) == proof
     assert "read back" in PointProofs.of([proof]).describe()
     assert PointProofs().describe() == "not proven"
+
+
+def test_a_proof_is_kept_where_it_can_be_and_that_it_is_nowhere_is_said(tmp_path: Path) -> None:
+    world = World(tmp_path, [MemoryStore(), MemoryStore()])
+    point = world.back_up(Tree({b"a": b"1"}))
+
+    def full(name: str, data: bytes) -> None:
+        raise StoreFull("full", detail=name)
+
+    first, second = world.stores
+    first.put = full  # type: ignore[method-assign, assignment]
+    assert prove_points(world.reader()).notes == []
+    assert known(world, point).proven is Proven.READ_BACK
+    assert len([*second.list("proofs/")]) == 1
+    second.put = full  # type: ignore[method-assign, assignment]
+    proving = prove_points(world.reader())
+    assert proving.report.ok
+    assert "kept nowhere: full" in proving.notes[0]
+    with pytest.raises(StoreFull):
+        record_drill(world.reader(), point, Result.PASSED)
