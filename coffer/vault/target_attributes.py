@@ -58,6 +58,9 @@ class Attributes:
                 os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
             except OSError as error:
                 self._refused(error, "owners")
+        for attribute, value in entry.xattrs:
+            place = b"/proc/self/fd/%d/%s" % (parent, name)  # there is no call that goes by descriptor
+            self._set_attribute(place, attribute, value)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
 
     def _give(self, descriptor: int, entry: TreeEntry) -> bool:
@@ -68,9 +71,9 @@ class Attributes:
             return False
         return True
 
-    def _set_attribute(self, descriptor: int, name: bytes, value: bytes) -> None:
+    def _set_attribute(self, place: int | bytes, name: bytes, value: bytes) -> None:
         try:
-            os.setxattr(descriptor, name, value)
+            os.setxattr(place, name, value, follow_symlinks=isinstance(place, int))
         except OSError as error:
             self._refused(error, f"extended attributes {name.decode(errors='backslashreplace').partition('.')[0]}.*")
 

@@ -118,7 +118,7 @@ def test_attributes_come_back(world: World) -> None:
 
 
 def test_what_may_not_be_set_is_noted_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
     back_up(world, *(file(b"f%d" % n, b"1", uid=12345, mode=0o6755, xattrs=((b"trusted.x", b"1"),)) for n in range(3)))
