@@ -5,6 +5,7 @@ Run as a program of its own, so that its peak is a backup's and nothing else's.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,16 +25,13 @@ _FILE_BLOCKS = 64
 
 
 class HollowStore(FileStore):
-    """A file store whose packs are holes of the right size: everything else of a backup is real."""
+    """A file store that empties each pack once it is durable: the time it takes is real, the room is not."""
 
     def put(self, name: str, data: Buffer) -> None:
-        if not name.startswith(f"{names.PACKS}/"):
-            super().put(name, data)
-            return
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as stream:
-            stream.truncate(len(data))
+        super().put(name, data)
+        if name.startswith(f"{names.PACKS}/"):
+            os.truncate(self.root / name, 0)
+            os.truncate(self.root / name, len(data))
 
 
 class GeneratedSource:

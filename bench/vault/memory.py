@@ -18,7 +18,7 @@ _TIMEOUT = 7200
 _ALLOWED = 0.10
 EXPLANATION = (
     "Files of 64 MiB, half random, generated in the process that backs them up. For the backup no block repeats, and "
-    "the packs are put into the store as holes of their size (everything else is real). For the rest the content "
+    "each pack is emptied once it is written and durable (everything else is real). For the rest the content "
     "begins again after {unique}, so that a store of that size holds any amount; the restore writes all of it to disk."
 )
 
