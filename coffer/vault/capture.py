@@ -6,10 +6,10 @@ behind the sink. Neither knows how the other works.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -83,6 +83,11 @@ class Entry(msgspec.Struct, frozen=True):
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
+Look = tuple[Any, ...]
+"""What a file system says of a name: path (bytes), then integers: mode with type bits, uid, gid, size (0 unless it is a
+file), mtime and ctime in nanoseconds, number of names. More may follow."""
+
+
 class StoredEntry(Entry, frozen=True):
     """An entry as an earlier point knows it.
 
@@ -121,7 +126,7 @@ class SourceSink(Protocol):
         """
         ...
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry, *, ctime_ns: int = 0) -> None:
         """Add a directory or a symbolic link."""
         ...
 
@@ -150,6 +155,18 @@ class SourceSink(Protocol):
             mtime_ns: Modification time.
             ctime_ns: Change time; not 0.
             size: Bytes of content.
+        """
+        ...
+
+    def add_same_part(self, looks: Sequence[Look], at: int) -> int:
+        """Add as many entries as make up the next part of the parent's tree, if all of them are as it has them.
+
+        Args:
+            looks: What the file system says, in order of path.
+            at: The next to be added.
+
+        Returns:
+            How many were added; 0 if they differ, or begin no part, or if too few were given.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import stat
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,13 +13,15 @@ from numpy.typing import NDArray
 
 from coffer.errors import IntegrityError
 from coffer.vault import extents, trees
-from coffer.vault.capture import Fact, StoredEntry
+from coffer.vault.capture import Fact, Look, StoredEntry
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.points import SourceRecord
 from coffer.vault.read_ahead import ahead
 from coffer.vault.store_set import StoreSet
 from coffer.vault.trees import TreeEntry
+
+_TYPE_BITS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 
 
 class ParentPart(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +38,14 @@ class ParentPart(msgspec.Struct, frozen=True, gc=False):
     entries: list[TreeEntry]
     used: NDArray[np.uint32]
     renewed: bool
+
+    def looks(self) -> list[Look] | None:
+        """Return what a file system would have to say, 7 values an entry, or None where no look tells enough."""
+        if self.renewed or any(entry.link or not entry.ctime_ns for entry in self.entries):
+            return None
+        return [
+            (e.path, e.mode | _TYPE_BITS[e.type], e.uid, e.gid, e.size, e.mtime_ns, e.ctime_ns) for e in self.entries
+        ]
 
 
 class ParentTree:
@@ -98,6 +109,15 @@ class ParentTree:
             if len(part.entries) == len(entries) and all(map(operator.is_, part.entries, entries)):
                 return None if part.renewed else part
         return None
+
+    def next_part(self, path: bytes) -> ParentPart | None:
+        """Return the part that begins with just this path, if it comes next."""
+        return self._recent[-1] if self.find(path) is not None and not self._at else None
+
+    def pass_over(self, part: ParentPart) -> None:
+        """Go on behind a part that `next_part` gave."""
+        self._at = len(part.entries)
+        self._recent.clear()
 
     def _next_part(self) -> bool:
         if self._parts is None:

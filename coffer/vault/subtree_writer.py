@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from coffer.vault import extents, trees
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.index_keys import IndexKeys
-from coffer.vault.parent_tree import ParentTree
+from coffer.vault.parent_tree import ParentPart, ParentTree
 from coffer.vault.trees import TreeEntry
 
 _MOST_WAITING = 64
@@ -69,6 +69,20 @@ class SubtreeWriter:
         self._weight += len(entry.extents)
         if zlib.crc32(entry.path) % trees.CUT_ONE_IN == 0 or self._weight > trees.HEAVIEST:
             self._close()
+
+    @property
+    def is_between_parts(self) -> bool:
+        """Whether the next entry begins a part."""
+        return not self._part
+
+    def share(self, part: ParentPart) -> bool:
+        """Take a whole part of the parent's tree, if that may be named again."""
+        if part.name not in self._output.listed:
+            return False
+        self._count_chunks(b"".join([entry.extents for entry in part.entries]))
+        self._output.name_again(part.name)
+        self._names.append(part.name)
+        return True
 
     def finish(self) -> list[str]:
         """Return the subtrees' names, in order; every chunk has its id by now."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from coffer.errors import UsageError
 from coffer.vault import chunks, extents, splitting
-from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Hole, Split
+from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Hole, Look, Split
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.parent_tree import ParentTree
@@ -64,7 +65,8 @@ class TreeCapture:
         self._progress = options.progress
         self._limit = options.limit
         self._ordered = False
-        self._last: TreeEntry | None = None
+        self._held: TreeEntry | None = None
+        self._last_path = b""
         self._entries: dict[bytes, TreeEntry] = {}
         self._linked: dict[int, Content] = {}
 
@@ -74,13 +76,13 @@ class TreeCapture:
         if self.parent is not None:
             self.parent.in_order()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry, *, ctime_ns: int = 0) -> None:
         """Add a directory or a symbolic link."""
         before = self.parent.find(entry.path) if self.parent else None
-        if before is not None and _is_same(before, entry, 0):
+        if before is not None and _is_same(before, entry, ctime_ns):
             self._keep(before)
         else:
-            self._keep(_tree_entry(entry, _NOTHING, 0))
+            self._keep(_tree_entry(entry, _NOTHING, ctime_ns))
 
     def add_file(
         self, entry: Entry, blocks: Iterable[Buffer | Hole], *, ctime_ns: int = 0, split: Split = Split.CONTENT
@@ -135,6 +137,27 @@ class TreeCapture:
         self._keep(before)
         return True
 
+    def add_same_part(self, looks: Sequence[Look], at: int) -> int:
+        """Add the entries of the next part of the parent's tree, if all of them are as it has them."""
+        self._let_go()
+        parent = self.parent
+        if parent is None or not self._ordered or not self.trees.is_between_parts:
+            return 0
+        part = parent.next_part(looks[at][0])
+        if part is None or part.entries[0].path <= self._last_path:
+            return 0
+        count = len(part.entries)
+        mine = looks[at : at + count]
+        if [look[:7] for look in mine] != part.looks() or any(look[7] > 1 and stat.S_ISREG(look[1]) for look in mine):
+            return 0
+        if not self.trees.share(part):
+            return 0
+        parent.pass_over(part)
+        self._last_path = part.entries[-1].path
+        self.files += count
+        self.size += sum([entry.size for entry in part.entries])
+        return count
+
     def add_pages(self, entry: Entry, size: int, pages: NDArray[np.uint32], content: Iterable[Buffer]) -> None:
         """Add a file that equals the parent's but for some pages."""
         before = self._before(entry.path)
@@ -153,9 +176,7 @@ class TreeCapture:
         """Return the names of the tree's subtrees; every chunk has its id by now."""
         for path in sorted(self._entries):
             self.trees.add(self._entries.pop(path))
-        if self._ordered and self._last is not None:
-            self.trees.add(self._last)
-            self._last = None
+        self._let_go()
         return self.trees.finish()
 
     def _store_pages(
@@ -219,21 +240,26 @@ class TreeCapture:
 
     def _keep(self, entry: TreeEntry) -> None:
         """Keep an entry; in order, the newest is held back, since it may be given again."""
-        last, path = self._last, entry.path
-        if last is not None and path == last.path:
+        path = entry.path
+        if path == self._last_path and self._held is not None:
             self.files -= 1
-            self.size -= last.size
-        elif path in self._entries or (self._ordered and last is not None and path < last.path):
+            self.size -= self._held.size
+        elif path in self._entries or (self._ordered and path <= self._last_path):
             raise UsageError("A source gave a path twice, or out of order", detail=repr(path))
-        elif self._ordered and last is not None:
-            self.trees.add(last)
+        else:
+            self._let_go()
         if not self._ordered:
             self._entries[path] = entry
-        self._last = entry
+        self._held, self._last_path = entry, path
         self.files += 1
         self.size += entry.size
         if self._progress is not None:
             self._progress(self.files, self.read)
+
+    def _let_go(self) -> None:
+        if self._held is not None and self._ordered:
+            self.trees.add(self._held)
+        self._held = None
 
 
 def _tree_entry(entry: Entry, content: Content, ctime_ns: int) -> TreeEntry:

@@ -9,7 +9,7 @@ import stat
 from coffer.sources.files.walk_ahead import AnyStatus
 from coffer.vault.capture import Entry, EntryType, StoredEntry
 
-_ABSENT = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)
+_ABSENT = (errno.ENODATA, errno.ENOTSUP)
 Xattrs = tuple[tuple[bytes, bytes], ...]
 
 

@@ -14,12 +14,15 @@ from coffer.sources.files.attributes import entry_of, is_same, is_unchanged, xat
 from coffer.sources.files.links import HardLinks
 from coffer.sources.files.reading import blocks, open_file, read_whole
 from coffer.sources.files.showing import show
-from coffer.sources.files.walk_ahead import AnyStatus, Found, walk
+from coffer.sources.files.walk import Record
+from coffer.sources.files.walk_ahead import AnyStatus, Status, walk
 from coffer.vault.capture import EntryType, Fact, Kind, Parent, SourceSink
 
 _MOST_NOTES = 100
 _SMALL = 128 << 10
 _ATTEMPTS = 3
+_AHEAD = 8192
+"""Names looked at before the first of them is pushed: as many as a part of the tree mostly has at most."""
 _TICK_NS = 50_000_000
 """A file changed so shortly before it is looked at may change again without its times telling."""
 _OTHER = (errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.EISDIR)
@@ -64,13 +67,31 @@ class FilesSource:
         self._counts = {"read": 0, "unchanged": 0, "gone": 0}
         usable = parent if kind is not Kind.FULL else None
         sink.in_order()
-        for path, status in self._walk():
-            self._push(sink, path, status, usable)
+        for path, *status in self._changed(sink, usable):
+            self._push(sink, path, Status._make(status), usable)
         done = Kind.FULL if usable is None else kind
         notes: list[Fact] = list(self.notes)
         return {"kind": done.value, "root": str(self.root), **self._counts, "notes": notes, "noted": self.noted}
 
-    def _walk(self) -> Iterator[Found]:
+    def _changed(self, sink: SourceSink, parent: Parent | None) -> Iterator[Record]:
+        """Yield what may have changed; whole parts of the tree that have not are passed on at once."""
+        records: list[Record] = []
+        at = 0
+        batches = self._walk()
+        while True:
+            while len(records) - at < (_AHEAD if parent else 1) and (more := next(batches, None)) is not None:
+                records = records[at:] + more
+                at = 0
+            if at == len(records):
+                return
+            if parent is not None and (same := sink.add_same_part(records, at)):
+                self._counts["unchanged"] += sum([stat.S_ISREG(each[1]) for each in records[at : at + same]])
+                at += same
+                continue
+            yield records[at]
+            at += 1
+
+    def _walk(self) -> Iterator[list[Record]]:
         try:
             yield from walk(self._bytes_root, self._note_vanished)
         except OSError as error:
@@ -85,9 +106,11 @@ class FilesSource:
             elif stat.S_ISLNK(mode):
                 full = self._full(path)
                 target = os.readlink(full)  # noqa: PTH115 - names are bytes
-                sink.add(entry_of(path, status, EntryType.SYMLINK, target=target, xattrs=xattrs_of(full)))
+                entry = entry_of(path, status, EntryType.SYMLINK, target=target, xattrs=xattrs_of(full))
+                sink.add(entry, ctime_ns=_believable(status))
             elif stat.S_ISDIR(mode):
-                sink.add(entry_of(path, status, EntryType.DIRECTORY, xattrs=xattrs_of(self._full(path))))
+                entry = entry_of(path, status, EntryType.DIRECTORY, xattrs=xattrs_of(self._full(path)))
+                sink.add(entry, ctime_ns=_believable(status))
             else:
                 self._note(f"{show(path)}: neither file, folder nor link; left out")
         except OSError as error:

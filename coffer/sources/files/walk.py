@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 
@@ -15,7 +16,7 @@ LENGTH = 4
 """Bytes that say how long a message is."""
 _Listing = list[tuple[bytes, "os.DirEntry[bytes] | None"]]
 Record = tuple[bytes, int, int, int, int, int, int, int, int, int, int]
-"""Path, and what `walk_ahead.Status` names."""
+"""Path, and what `walk_ahead.Status` names; it begins with what `capture.Look` is."""
 Said = list[Record] | bytes | tuple[int | None, str | None, bytes] | None
 """A message: records, a path that vanished, an error, or the end."""
 
@@ -51,6 +52,24 @@ def walk(root: bytes, note: Callable[[bytes], object], after: bytes = b"") -> It
             stack.pop()
 
 
+def record(path: bytes, status: os.stat_result) -> Record:
+    """Return what a walk tells of a name; only a file has a size."""
+    mode = status.st_mode
+    return (
+        path,
+        mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_size if stat.S_ISREG(mode) else 0,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_nlink,
+        status.st_ino,
+        status.st_dev,
+        status.st_blocks,
+    )
+
+
 def _list(root: bytes, folder: bytes, note: Callable[[bytes], object], after: bytes) -> _Listing:
     """Return what a folder holds in order; a folder in it comes twice, the second time as what it holds."""
     listing: _Listing = []
@@ -79,8 +98,7 @@ def _main() -> None:
     error: tuple[int | None, str | None, bytes] | None = None
     try:
         for path, s in walk(root, _say, after):
-            times = (s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_blocks)
-            batch.append((path, s.st_mode, s.st_ino, s.st_dev, s.st_nlink, s.st_uid, s.st_gid, *times))
+            batch.append(record(path, s))
             if len(batch) == _BATCH:
                 _say(batch)
                 batch = []

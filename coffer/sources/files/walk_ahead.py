@@ -21,45 +21,41 @@ class Status(NamedTuple):
     """What `os.stat_result` says, as far as it matters here, under the same names."""
 
     st_mode: int
-    st_ino: int
-    st_dev: int
-    st_nlink: int
     st_uid: int
     st_gid: int
     st_size: int
     st_mtime_ns: int
     st_ctime_ns: int
+    st_nlink: int
+    st_ino: int
+    st_dev: int
     st_blocks: int
 
 
 AnyStatus = Status | os.stat_result
-Found = tuple[bytes, Status]
 
 
-def walk(root: bytes, note: Callable[[bytes], object]) -> Iterator[Found]:
-    """Yield what `walk.walk` yields; a folder of many names is walked ahead of the caller.
+def walk(root: bytes, note: Callable[[bytes], object]) -> Iterator[list[program.Record]]:
+    """Yield, in batches, what `walk.walk` yields; a folder of many names is walked ahead of the caller.
 
     Raises:
         OSError: The file system failed, or a folder may not be read.
         OutsideSystemError: The other process ended early.
     """
-    last = b""
-    number = 0
-    for number, (path, s) in enumerate(itertools.islice(program.walk(root, note), _ALONE), 1):  # noqa: B007
-        times = (s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_blocks)
-        yield path, Status(s.st_mode, s.st_ino, s.st_dev, s.st_nlink, s.st_uid, s.st_gid, *times)
-        last = path
+    last, number = b"", 0
+    for path, status in itertools.islice(program.walk(root, note), _ALONE):
+        yield [program.record(path, status)]
+        last, number = path, number + 1
     if number == _ALONE:
         yield from _ahead(root, note, last)
 
 
-def _ahead(root: bytes, note: Callable[[bytes], object], after: bytes) -> Iterator[Found]:
+def _ahead(root: bytes, note: Callable[[bytes], object], after: bytes) -> Iterator[list[program.Record]]:
     argv: list[str | bytes] = [sys.executable, "-I", "-S", program.__file__, root, after.hex()]
     with processes.reading(argv) as stream:
         while (said := _next(stream)) is not None:
             if isinstance(said, list):
-                for path, *status in said:
-                    yield path, Status._make(status)
+                yield said
             elif isinstance(said, bytes):
                 note(said)
             else:

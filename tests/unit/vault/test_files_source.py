@@ -121,8 +121,8 @@ class Meddling:
     def __getattr__(self, name: str) -> object:
         return getattr(self._sink, name)
 
-    def add(self, entry: Entry) -> None:
-        self._sink.add(entry)
+    def add(self, entry: Entry, *, ctime_ns: int = 0) -> None:
+        self._sink.add(entry, ctime_ns=ctime_ns)
         if entry.path == self._path:
             self._act()
 
