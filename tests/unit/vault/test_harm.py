@@ -1,16 +1,15 @@
-"""Every object of a small vault harmed in every way: verification names it, reading refuses it."""
+"""What harm cannot do, beyond what tests/faults shows of every object: roots, heads, forgeries, a host that backs up."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from coffer.errors import CofferError, IntegrityError, NotThere, UsageError, WrongKey
-from coffer.keys import Recipient, generate_identity, sealing
+from coffer.errors import IntegrityError, NotThere, UsageError
+from coffer.keys import Recipient, sealing
 from coffer.vault import frames, packs
 from coffer.vault.capture import Kind
 from coffer.vault.creation import create_vault
@@ -36,10 +35,6 @@ def of_kind(world: World, prefix: str) -> list[str]:
     return sorted(name for name in world.memory.objects if name.startswith(prefix))
 
 
-def needed_to_read(name: str) -> bool:
-    return not name.startswith(("lists/", "keys/root"))
-
-
 def read_everything(world: World) -> None:
     reader = VaultReader.open(world.stores, world.identity)
     for point in reader.points():
@@ -49,33 +44,12 @@ def read_everything(world: World) -> None:
     reader.get_wal(CLUSTER, SEGMENT)
 
 
-def flips(data: bytes) -> Iterator[bytes]:
-    """Every byte of a small object, a sample of a larger one."""
-    step = max(1, len(data) // 12)
-    for at in sorted({*range(0, len(data), step), 6, 7, 8, 24, len(data) - 1}):
-        yield data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :]
-
-
 def test_the_world_is_whole(world: World) -> None:
     read_everything(world)
     assert world.reader().verify().ok
     assert verify_at_rest(world.stores).ok
     kinds = {name.split("/")[0] for name in world.memory.objects}
     assert kinds == {"config", "keys", "packs", "trees", "index", "lists", "points", "wal"}
-
-
-def test_a_flipped_byte_in_any_object_is_named_and_refused(world: World) -> None:
-    for name, data in list(world.memory.objects.items()):
-        for harmed in flips(data):
-            world.memory.objects[name] = harmed
-            problems = verify_at_rest(world.stores).problems
-            assert any(problem.object == name and problem.what == "damaged" for problem in problems), name
-        if needed_to_read(name):
-            with pytest.raises(IntegrityError) as caught:
-                read_everything(world)
-            assert name in str(caught.value)
-        world.memory.objects[name] = data
-    read_everything(world)
 
 
 def test_a_flipped_byte_is_found_by_reading_back(world: World) -> None:
@@ -87,61 +61,6 @@ def test_a_flipped_byte_is_found_by_reading_back(world: World) -> None:
             world.memory.objects[name] = data
 
 
-@pytest.mark.parametrize("keep", [0, 7, 90])
-def test_a_truncated_object_is_refused(world: World, keep: int) -> None:
-    for name, data in list(world.memory.objects.items()):
-        world.memory.objects[name] = data[:keep]
-        assert any(problem.object == name for problem in verify_at_rest(world.stores).problems)
-        if needed_to_read(name):
-            with pytest.raises(IntegrityError):
-                read_everything(world)
-        world.memory.objects[name] = data
-
-
-@pytest.mark.parametrize("prefix", ["packs/", "trees/", "index/", "points/", "keys/run-"])
-def test_two_objects_of_a_kind_swapped_are_refused(world: World, prefix: str) -> None:
-    one, other, *_ = of_kind(world, prefix)
-    objects = world.memory.objects
-    objects[one], objects[other] = objects[other], objects[one]
-    with pytest.raises(IntegrityError):
-        read_everything(world)
-
-
-@pytest.mark.parametrize("prefix", ["packs/", "trees/", "index/", "points/app/000002", "keys/run-", "keys/index"])
-def test_an_object_that_is_gone_is_missed(world: World, prefix: str) -> None:
-    for name in of_kind(world, prefix):
-        data = world.memory.objects.pop(name)
-        with pytest.raises(IntegrityError):
-            world.reader().points() and read_everything(world)
-        if prefix in ("packs/", "trees/", "index/"):
-            assert any(
-                problem.object == name and problem.what == "missing"
-                for problem in verify_at_rest(world.stores).problems
-            )
-        world.memory.objects[name] = data
-
-
-def test_a_renamed_object_is_refused_although_its_hash_is_right(world: World) -> None:
-    """The content is genuine, but bound to another id: a pack under a new id, a manifest under another point."""
-    first, second = of_kind(world, "points/")
-    data = world.memory.objects[first]
-    moved = f"{second.rpartition('/')[0]}/{first.rpartition('/')[2]}"
-    del world.memory.objects[second]
-    world.memory.objects[moved] = data
-    with pytest.raises(IntegrityError):
-        world.reader().points()
-
-
-def test_a_point_of_another_vault_is_refused(world: World, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    other = World(tmp_path / "other")
-    other.back_up(Tree(FILES), kind=Kind.FULL)
-    name = of_kind(other, "points/")[0]
-    world.memory.objects[name] = other.memory.objects[name]
-    with pytest.raises(IntegrityError, match="writer"):
-        world.reader().points()
-
-
 def test_a_whole_other_vault_in_its_place_is_noticed(world: World, tmp_path: Path) -> None:
     recipient = Recipient.load(tmp_path / "id.pub")
     replaced = MemoryStore()
@@ -150,18 +69,6 @@ def test_a_whole_other_vault_in_its_place_is_noticed(world: World, tmp_path: Pat
         VaultReader.open([replaced], world.identity)
     with pytest.raises(IntegrityError, match="pinned"):
         world.writer([replaced])
-
-
-def test_an_older_state_of_the_store_is_noticed_by_writer_and_reader(world: World) -> None:
-    before = dict(world.memory.objects)
-    world.back_up(Tree({b"newer": b"1"}))
-    world.reader().points()
-    world.memory.objects.clear()
-    world.memory.objects.update(before)
-    with pytest.raises(IntegrityError, match="shorter"):
-        world.writer().points()
-    with pytest.raises(IntegrityError, match="shorter"):
-        world.reader().points()
 
 
 def test_a_long_lived_writer_knows_what_another_process_saw(world: World) -> None:
@@ -183,20 +90,6 @@ def test_a_forged_manifest_needs_more_than_the_store(world: World) -> None:
     world.memory.objects[f"{name[:-64]}{hashlib.sha256(forged).hexdigest()}"] = forged
     with pytest.raises(IntegrityError, match="signature"):
         world.reader().points()
-
-
-def test_an_object_of_a_newer_format_is_said_to_be_that(world: World) -> None:
-    name = of_kind(world, "config/")[0]
-    data = bytearray(world.memory.objects.pop(name))
-    data[6] = 2
-    world.memory.objects[f"{name[:-64]}{hashlib.sha256(data).hexdigest()}"] = bytes(data)
-    with pytest.raises(UsageError, match="newer Coffer"):
-        world.writer()
-
-
-def test_another_identity_opens_nothing(world: World, tmp_path: Path) -> None:
-    with pytest.raises(WrongKey):
-        VaultReader.open(world.stores, generate_identity(tmp_path / "stranger"))
 
 
 def test_a_writers_host_cannot_read_back(world: World, tmp_path: Path) -> None:
@@ -240,22 +133,3 @@ def test_wal_that_is_absent_is_absent(world: World) -> None:
         world.reader().get_wal(CLUSTER, "000000010000000000000004")
     with pytest.raises(UsageError):
         world.writer().put_wal(CLUSTER, "../../config/x", b"1")
-
-
-@pytest.mark.parametrize("path", [b"../../etc/passwd", b"/etc/passwd", b"a/../../b", b"a//b", b"./a", b"a/"])
-def test_a_manifest_that_climbs_out_of_its_tree_is_refused(tmp_path: Path, path: bytes) -> None:
-    world = World(tmp_path)
-    point = world.back_up(Tree({path: b"owned"}))
-    reader = world.reader()
-    with pytest.raises(IntegrityError, match="outside"):
-        reader.restore(point, "files", tmp_path / "target" / "deep")
-    assert not (tmp_path / "target").exists()
-
-
-def test_a_file_is_never_written_through_a_link(tmp_path: Path) -> None:
-    (tmp_path / "victim").mkdir()
-    world = World(tmp_path)
-    point = world.back_up(Tree({b"link/file": b"owned"}, links={b"link": os.fsencode(tmp_path / "victim")}))
-    with pytest.raises(CofferError):
-        world.reader().restore(point, "files", tmp_path / "target")
-    assert list((tmp_path / "victim").iterdir()) == []
