@@ -1,4 +1,4 @@
-"""What harm cannot do, beyond what tests/faults shows of every object: roots, heads, forgeries, a host that backs up."""
+"""What harm cannot do, beyond what tests/faults shows of every object: roots, heads, forgeries, a host that writes."""
 
 from __future__ import annotations
 
