@@ -23,6 +23,7 @@ from coffer.vault.stores.file import FileStore
 from coffer.vault.verification import verify_at_rest
 from coffer.vault.writer import VaultWriter
 from tests.unit.vault.making import CLUSTER, SEGMENT, Tree, World
+from tests.unit.vault.stranger import Stranger
 
 NEXT = SEGMENT[:-1] + "4"
 OLD = {b"old": os.urandom(200_000), b"both": os.urandom(100_000)}
@@ -248,3 +249,15 @@ def test_an_index_key_that_the_root_does_not_name_is_never_used(world: World) ->
     assert any(name.startswith(orphan) for name, _ in key_objects_of(world))
     world.back_up(Tree(NEW))
     assert world.restore() == NEW
+
+
+def test_a_stranger_with_the_document_reads_what_two_index_keys_sealed(world: World, tmp_path: Path) -> None:
+    generate_identity(tmp_path / "b")
+    VaultAdministration(world.stores, world.identity).add_recipient(Recipient.load(tmp_path / "b.pub"))
+    VaultAdministration(world.stores, world.identity).remove_recipient("b")
+    world.back_up(Tree(NEW))
+    world.writer().put_wal(CLUSTER, NEXT, b"new wal")
+    stranger = Stranger(tmp_path / "store", world.identity.seed, world.credentials.root)
+    assert len(stranger.keys) == 2
+    assert [stranger.files(point, "files") for point in stranger.points()] == [OLD, NEW]
+    assert [stranger.wal(CLUSTER, each) for each in (SEGMENT, NEXT)] == [b"old wal", b"new wal"]
