@@ -9,7 +9,11 @@ import pytest
 
 from coffer.stack import packages
 from coffer.stack.services.docker_engine import dockerd, not_answering
+from tests.services.gcs import gcs
+from tests.services.s3 import s3
 from tests.services.throwaway import ThrowAway
+
+__all__ = ["gcs", "s3"]  # one of each for the whole session
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -33,7 +33,7 @@ from coffer.vault.store_set import StoreSet
 from coffer.vault.stores import Store, open_store
 from coffer.vault.verification import verify_at_rest
 from tests.faults.outcomes import refused, shows
-from tests.services.s3 import S3, s3  # noqa: F401 - a fixture
+from tests.services.s3 import S3
 from tests.unit.vault.making import CLUSTER, SEGMENT, Tree, World
 
 FIRST = {b"a": os.urandom(20_000), b"b": b"first"}
@@ -83,7 +83,7 @@ class Attack:
 
 
 @pytest.fixture
-def attack(s3: S3, tmp_path: Path) -> Iterator[Attack]:  # noqa: F811
+def attack(s3: S3, tmp_path: Path) -> Iterator[Attack]:
     prefix = f"attack-{secrets.token_hex(4)}"
     (tmp_path / "world").mkdir()
     store = open_store(s3.url(prefix), credentials_file=s3.credentials_file)

@@ -13,7 +13,7 @@ from coffer.errors import IntegrityError, Unreachable
 from coffer.vault.capture import Kind
 from coffer.vault.stores import Store, open_store
 from coffer.vault.stores.file import FileStore
-from tests.services.s3 import S3, s3  # noqa: F401 - a fixture
+from tests.services.s3 import S3
 from tests.services.throwaway import free_ports
 from tests.unit.vault.faulty import FaultyStore
 from tests.unit.vault.making import Tree, World
@@ -27,7 +27,7 @@ def prefix() -> str:
 
 
 @pytest.fixture
-def store(s3: S3, prefix: str) -> Store:  # noqa: F811
+def store(s3: S3, prefix: str) -> Store:
     return open_store(s3.url(prefix), credentials_file=s3.credentials_file)
 
 
@@ -64,7 +64,7 @@ def test_neighbours_come_in_one_request(world: World, store: Store) -> None:
 
 
 @pytest.mark.parametrize("harm", ["hidden", "overwritten"])
-def test_versions_give_what_was_taken_away(s3: S3, world: World, store: Store, prefix: str, harm: str) -> None:  # noqa: F811
+def test_versions_give_what_was_taken_away(s3: S3, world: World, store: Store, prefix: str, harm: str) -> None:
     tamper(s3.client("admin"), s3.bucket, prefix, packs(store), harm)
     reader = world.reader([store])
     summary = reader.restore(reader.point("latest"), "files", world.folder / "out")
@@ -73,7 +73,7 @@ def test_versions_give_what_was_taken_away(s3: S3, world: World, store: Store, p
 
 
 def test_a_service_that_dies_in_the_middle_is_left_for_the_next_store(
-    s3: S3,  # noqa: F811
+    s3: S3,
     world: World,
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -91,7 +91,7 @@ def test_a_service_that_dies_in_the_middle_is_left_for_the_next_store(
     assert any("others are asked first" in note for note in summary.notes)
 
 
-def test_what_is_gone_for_good_is_named(s3: S3, world: World, store: Store, prefix: str) -> None:  # noqa: F811
+def test_what_is_gone_for_good_is_named(s3: S3, world: World, store: Store, prefix: str) -> None:
     """Without versions of it anywhere else, the loss of a pack is damage, and never absence or a shorter file."""
     (gone, *_) = packs(store)
     (world.folder / "near" / gone).unlink()

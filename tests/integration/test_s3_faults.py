@@ -13,20 +13,20 @@ from coffer.errors import IntegrityError, NotAllowed, NotThere, Unreachable
 from coffer.vault.stores import open_store
 from coffer.vault.stores.s3 import S3Store
 from tests.services.fault_proxy import FaultProxy
-from tests.services.s3 import S3, s3  # noqa: F401 - a fixture
+from tests.services.s3 import S3
 
 BODY = os.urandom(300_000)
 LARGE = os.urandom(6 << 20)
 
 
 @pytest.fixture(scope="module")
-def running(s3: S3) -> Iterator[FaultProxy]:  # noqa: F811
+def running(s3: S3) -> Iterator[FaultProxy]:
     with FaultProxy(s3.endpoint) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-def shared(s3: S3, running: FaultProxy) -> S3Store:  # noqa: F811 - making a client takes most of a test's time
+def shared(s3: S3, running: FaultProxy) -> S3Store:
     return opened(s3, running)
 
 
@@ -44,7 +44,7 @@ def store(shared: S3Store, proxy: FaultProxy) -> S3Store:
     return shared
 
 
-def opened(s3: S3, proxy: FaultProxy, *, profile: str = "admin", more: str = "") -> S3Store:  # noqa: F811
+def opened(s3: S3, proxy: FaultProxy, *, profile: str = "admin", more: str = "") -> S3Store:
     url = f"s3://{s3.bucket}/faults-{secrets.token_hex(4)}?endpoint={proxy.endpoint}&region={s3.region}"
     options = f"&profile={profile}&timeout=1&attempts=4&part-mib=5{more}"
     opened = open_store(url + options, credentials_file=s3.credentials_file)
@@ -88,14 +88,14 @@ def test_a_store_that_stays_busy_is_silent_not_empty(store: S3Store, proxy: Faul
     assert len(proxy.seen) == 4 * 4
 
 
-def test_a_store_that_hangs_ends_by_its_deadline(s3: S3, proxy: FaultProxy) -> None:  # noqa: F811
+def test_a_store_that_hangs_ends_by_its_deadline(s3: S3, proxy: FaultProxy) -> None:
     proxy.hang(times=99)
     with pytest.raises(Unreachable, match="Read timeout"):
         opened(s3, proxy, more="&deadline=1").get("packs/a")
     assert len(proxy.seen) <= 2
 
 
-def test_what_is_answered_is_not_asked_again(s3: S3, store: S3Store, proxy: FaultProxy) -> None:  # noqa: F811
+def test_what_is_answered_is_not_asked_again(s3: S3, store: S3Store, proxy: FaultProxy) -> None:
     with pytest.raises(NotThere):
         store.get("packs/none")
     store.put("packs/a", BODY)
@@ -145,7 +145,7 @@ def test_parts_of_a_killed_writer_are_swept_when_they_are_old(store: S3Store) ->
 
 
 def test_versions_and_markers_are_deleted_over_several_pages(
-    s3: S3,  # noqa: F811
+    s3: S3,
     store: S3Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -16,7 +16,7 @@ from coffer.errors import NotAllowed, RefusedByPolicy
 from coffer.vault.capture import Kind
 from coffer.vault.stores import Store, open_store
 from coffer.vault.verification import verify_at_rest
-from tests.services.s3 import S3, s3  # noqa: F401 - a fixture
+from tests.services.s3 import S3
 from tests.unit.vault.making import Tree, World
 
 FILES = {b"a": b"kept" * 10_000}
@@ -46,7 +46,7 @@ class Committed:
 
 
 @pytest.fixture
-def committed(s3: S3, tmp_path: Path) -> Committed:  # noqa: F811
+def committed(s3: S3, tmp_path: Path) -> Committed:
     return Committed(s3, tmp_path)
 
 
@@ -141,7 +141,7 @@ def test_a_lock_goes_to_the_genuine_version_behind_an_overwrite(committed: Commi
     assert kept["RetainUntilDate"] == later
 
 
-def test_a_delete_marker_by_someone_with_more_rights_hides_nothing(committed: Committed, s3: S3) -> None:  # noqa: F811
+def test_a_delete_marker_by_someone_with_more_rights_hides_nothing(committed: Committed, s3: S3) -> None:
     admin = s3.client("admin")
     admin.delete_object(**committed.object)
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -153,7 +153,7 @@ def test_a_delete_marker_by_someone_with_more_rights_hides_nothing(committed: Co
     assert verify_at_rest([committed.store]).ok
 
 
-def test_a_reader_changes_nothing_and_a_pruner_no_lock(committed: Committed, s3: S3) -> None:  # noqa: F811
+def test_a_reader_changes_nothing_and_a_pruner_no_lock(committed: Committed, s3: S3) -> None:
     reader, pruner = committed.opened(s3, "reader"), committed.opened(s3, "pruner")
     assert reader.get(committed.name) == committed.content
     assert reader.locked_until(committed.name) == committed.until

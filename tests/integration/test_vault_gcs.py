@@ -19,7 +19,7 @@ from coffer.vault.stores import open_store
 from coffer.vault.stores.gs import GsStore
 from coffer.vault.verification import verify_at_rest
 from tests.services.fault_proxy import FaultProxy
-from tests.services.gcs import Gcs, gcs  # noqa: F401 - a fixture
+from tests.services.gcs import Gcs
 from tests.unit.vault.making import Tree, World
 from tests.unit.vault.store_conformance import StoreConformance
 
@@ -33,26 +33,26 @@ def opened(url: str) -> GsStore:
 
 
 @pytest.fixture
-def store(gcs: Gcs) -> GsStore:  # noqa: F811
+def store(gcs: Gcs) -> GsStore:
     return opened(gcs.url(f"test-{secrets.token_hex(4)}"))
 
 
 @pytest.fixture
-def proxy(gcs: Gcs, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:  # noqa: F811
+def proxy(gcs: Gcs, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
     monkeypatch.setattr("coffer.vault.stores.retrying.random.uniform", lambda _, __: 0.0)
     with FaultProxy(gcs.endpoint) as running:
         yield running
 
 
 @pytest.fixture
-def behind(gcs: Gcs, proxy: FaultProxy) -> GsStore:  # noqa: F811
+def behind(gcs: Gcs, proxy: FaultProxy) -> GsStore:
     where = f"gs://{gcs.bucket}/test-{secrets.token_hex(4)}"
     return opened(f"{where}?endpoint={proxy.endpoint}&timeout=1&attempts=4")
 
 
 class TestGsStore(StoreConformance):
     @pytest.fixture
-    def store(self, gcs: Gcs) -> GsStore:  # noqa: F811
+    def store(self, gcs: Gcs) -> GsStore:
         return opened(gcs.url(f"test-{secrets.token_hex(4)}"))
 
 
@@ -153,7 +153,7 @@ def test_damage_that_stays_is_an_integrity_error(behind: GsStore, proxy: FaultPr
         behind.get("packs/a")
 
 
-def test_an_absent_bucket_is_not_an_absent_object(gcs: Gcs) -> None:  # noqa: F811
+def test_an_absent_bucket_is_not_an_absent_object(gcs: Gcs) -> None:
     store = opened(f"gs://no-such-bucket/x?endpoint={gcs.endpoint}")
     for ask in (store.get, store.head, lambda name: [*store.list(name)]):
         with pytest.raises(OutsideSystemError, match="no such bucket"):

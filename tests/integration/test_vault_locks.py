@@ -22,7 +22,7 @@ from coffer.vault.pruning import execute, plan_prune
 from coffer.vault.retention import RetentionPolicy
 from coffer.vault.stores import Store, open_store
 from coffer.vault.verification import verify_at_rest
-from tests.services.s3 import S3, s3  # noqa: F401 - a fixture
+from tests.services.s3 import S3
 from tests.unit.vault.making import Tree, World
 
 WINDOW = RetentionPolicy(keep_days=1, require_proof="none")
@@ -67,7 +67,7 @@ class Bucket:
         return {"Bucket": self.server.bucket, "Key": f"{self.prefix}/{name}"}
 
 
-def test_everything_a_point_names_is_locked_for_the_window(s3: S3, tmp_path: Path) -> None:  # noqa: F811
+def test_everything_a_point_names_is_locked_for_the_window(s3: S3, tmp_path: Path) -> None:
     bucket = Bucket(s3, tmp_path, WINDOW)
     point = bucket.back_up()
     store = bucket.open("admin")
@@ -80,7 +80,7 @@ def test_everything_a_point_names_is_locked_for_the_window(s3: S3, tmp_path: Pat
     assert bucket.world.reader().verify().ok
 
 
-def test_with_the_writers_credentials_nothing_is_deleted_unlocked_or_shortened(s3: S3, tmp_path: Path) -> None:  # noqa: F811
+def test_with_the_writers_credentials_nothing_is_deleted_unlocked_or_shortened(s3: S3, tmp_path: Path) -> None:
     bucket = Bucket(s3, tmp_path, WINDOW)
     bucket.back_up()
     thief = bucket.raw("writer")
@@ -102,7 +102,7 @@ def test_with_the_writers_credentials_nothing_is_deleted_unlocked_or_shortened(s
     assert verify_at_rest(bucket.world.stores).ok
 
 
-def test_a_prune_says_what_is_locked_until_when_and_goes_on_with_the_rest(s3: S3, tmp_path: Path) -> None:  # noqa: F811
+def test_a_prune_says_what_is_locked_until_when_and_goes_on_with_the_rest(s3: S3, tmp_path: Path) -> None:
     bucket = Bucket(s3, tmp_path, LAST)
     bucket.back_up({b"b": os.urandom(1000)})
     old = bucket.needed()
@@ -120,7 +120,7 @@ def test_a_prune_says_what_is_locked_until_when_and_goes_on_with_the_rest(s3: S3
     assert verify_at_rest(bucket.world.stores).ok
 
 
-def test_a_point_that_is_locked_is_kept_whole(s3: S3, tmp_path: Path) -> None:  # noqa: F811
+def test_a_point_that_is_locked_is_kept_whole(s3: S3, tmp_path: Path) -> None:
     """The root's window was longer once: what was locked then stays until then."""
     bucket = Bucket(s3, tmp_path, WINDOW)
     bucket.back_up({b"b": os.urandom(1000)})
@@ -132,7 +132,7 @@ def test_a_point_that_is_locked_is_kept_whole(s3: S3, tmp_path: Path) -> None:  
     assert not plan.fresh
 
 
-def test_what_hides_behind_a_delete_marker_is_found_and_nothing_is_pruned(s3: S3, tmp_path: Path) -> None:  # noqa: F811
+def test_what_hides_behind_a_delete_marker_is_found_and_nothing_is_pruned(s3: S3, tmp_path: Path) -> None:
     """Someone with more rights than a writer hides a point and a pack: the bytes are there, locked."""
     bucket = Bucket(s3, tmp_path, WINDOW)
     bucket.back_up()
@@ -153,7 +153,7 @@ def test_what_hides_behind_a_delete_marker_is_found_and_nothing_is_pruned(s3: S3
     assert bucket.world.restore() == FILES
 
 
-def test_what_is_pruned_leaves_neither_versions_nor_markers(s3: S3, tmp_path: Path) -> None:  # noqa: F811
+def test_what_is_pruned_leaves_neither_versions_nor_markers(s3: S3, tmp_path: Path) -> None:
     bucket = Bucket(s3, tmp_path, LAST)
     bucket.back_up({b"b": os.urandom(1000)})
     bucket.back_up()

@@ -12,7 +12,7 @@ from coffer.errors import IntegrityError, NotAllowed, OutsideSystemError, Refuse
 from coffer.vault.capture import Kind
 from coffer.vault.stores import Store, open_store
 from coffer.vault.verification import verify_at_rest
-from tests.services.s3 import S3, s3  # noqa: F401 - a fixture
+from tests.services.s3 import S3
 from tests.unit.vault.making import CLUSTER, SEGMENT, Tree, World
 from tests.unit.vault.store_conformance import StoreConformance
 
@@ -24,7 +24,7 @@ def opened(server: S3, prefix: str = "", *, profile: str = "writer", more: str =
 
 class TestS3Store(StoreConformance):
     @pytest.fixture
-    def store(self, s3: S3) -> Store:  # noqa: F811
+    def store(self, s3: S3) -> Store:
         return opened(s3, profile="admin")  # the suite deletes, which a writer may not
 
 
@@ -32,7 +32,7 @@ class TestS3StoreWithoutVersions(StoreConformance):
     """A bucket that keeps neither versions nor locks: less is promised, nothing goes wrong."""
 
     @pytest.fixture
-    def store(self, s3: S3) -> Store:  # noqa: F811
+    def store(self, s3: S3) -> Store:
         client, bucket = s3.client("admin"), "coffer-plain"
         if bucket not in {each["Name"] for each in client.list_buckets()["Buckets"]}:
             client.create_bucket(Bucket=bucket)
@@ -43,7 +43,7 @@ class TestS3StoreWithoutVersions(StoreConformance):
         assert not store.keeps_locks
 
 
-def test_a_vault_lives_in_a_bucket_and_its_writer_may_not_delete(s3: S3, tmp_path: Path) -> None:  # noqa: F811
+def test_a_vault_lives_in_a_bucket_and_its_writer_may_not_delete(s3: S3, tmp_path: Path) -> None:
     store = opened(s3)
     world = World(tmp_path, [store])
     files = {b"a": os.urandom(3 << 20), b"b": b"small"}
@@ -59,7 +59,7 @@ def test_a_vault_lives_in_a_bucket_and_its_writer_may_not_delete(s3: S3, tmp_pat
     assert verify_at_rest([store]).ok
 
 
-def test_an_overwritten_object_is_read_from_the_version_that_is_genuine(s3: S3, tmp_path: Path) -> None:  # noqa: F811
+def test_an_overwritten_object_is_read_from_the_version_that_is_genuine(s3: S3, tmp_path: Path) -> None:
     """Someone with more rights puts rot over every object: versions hold what was written."""
     prefix = f"versions-{secrets.token_hex(4)}"
     store = opened(s3, prefix)
@@ -72,7 +72,7 @@ def test_an_overwritten_object_is_read_from_the_version_that_is_genuine(s3: S3, 
     assert world.restore() == files
 
 
-def test_server_side_encryption_is_asked_for(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_server_side_encryption_is_asked_for(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     """SeaweedFS has no keys here: what is sent is looked at."""
     for option, expected in {
         "AES256": {"ServerSideEncryption": "AES256"},
@@ -88,7 +88,7 @@ def test_server_side_encryption_is_asked_for(s3: S3, monkeypatch: pytest.MonkeyP
         opened(s3, more="&sse=rot13")
 
 
-def test_an_object_under_a_lock_stays(s3: S3) -> None:  # noqa: F811
+def test_an_object_under_a_lock_stays(s3: S3) -> None:
     store = opened(s3, profile="admin", more="&lock-days=1")
     store.put("packs/one", b"kept")
     with pytest.raises(RefusedByPolicy):
@@ -96,7 +96,7 @@ def test_an_object_under_a_lock_stays(s3: S3) -> None:  # noqa: F811
     assert b"kept" in [*store.older("packs/one")]
 
 
-def test_what_cannot_be_reached_is_not_absent(s3: S3, tmp_path: Path) -> None:  # noqa: F811
+def test_what_cannot_be_reached_is_not_absent(s3: S3, tmp_path: Path) -> None:
     away = open_store(
         "s3://bucket/x?endpoint=http://127.0.0.1:9&region=x&profile=writer", credentials_file=s3.credentials_file
     )
@@ -113,14 +113,14 @@ def test_what_cannot_be_reached_is_not_absent(s3: S3, tmp_path: Path) -> None:  
         open_store(s3.url("x"), credentials_file=stranger).get("a")
 
 
-def test_a_profile_or_file_that_is_not_there_is_said(s3: S3, tmp_path: Path) -> None:  # noqa: F811
+def test_a_profile_or_file_that_is_not_there_is_said(s3: S3, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="profile"):
         open_store(s3.url(profile="nobody"), credentials_file=s3.credentials_file)
     with pytest.raises(UsageError, match="credentials file"):
         open_store(s3.url(), credentials_file=tmp_path / "none")
 
 
-def test_other_bytes_under_a_name_are_an_error(s3: S3) -> None:  # noqa: F811
+def test_other_bytes_under_a_name_are_an_error(s3: S3) -> None:
     store = opened(s3)
     store.put("a", b"1")
     with pytest.raises(IntegrityError):

@@ -16,7 +16,7 @@ from coffer.vault.reader import VaultReader
 from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.stores import open_store
 from coffer.vault.verification import verify_at_rest
-from tests.services.s3 import S3, s3  # noqa: F401 - a fixture
+from tests.services.s3 import S3
 from tests.unit.vault.making import CLUSTER, SEGMENT, Tree, World
 
 OLD = {b"old": os.urandom(300_000)}
@@ -36,7 +36,7 @@ def versions(server: S3, prefix: str) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("locked", [False, True])
-def test_b_comes_and_a_goes(s3: S3, tmp_path: Path, locked: bool) -> None:  # noqa: F811
+def test_b_comes_and_a_goes(s3: S3, tmp_path: Path, locked: bool) -> None:
     prefix = f"rotation-{secrets.token_hex(4)}"
     store = open_store(s3.url(prefix), credentials_file=s3.credentials_file)
     world = World(tmp_path, [store])

@@ -68,7 +68,7 @@ class Store(Protocol):
         ...
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Walk the objects whose names begin with a prefix, in order of name."""
+        """Walk the objects whose names begin with a prefix; in about their order: some services sort by folder."""
         ...
 
     def delete(self, name: str) -> None:
