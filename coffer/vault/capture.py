@@ -136,7 +136,7 @@ class SourceSink(Protocol):
         """Add a file with all its content, in blocks of any size; holes of a sparse file as `Hole`."""
         ...
 
-    def add_link(self, entry: Entry) -> None:
+    def add_link(self, entry: Entry, *, ctime_ns: int = 0) -> None:
         """Add another name of a file that was added with the same `link`."""
         ...
 

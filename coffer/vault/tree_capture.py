@@ -68,7 +68,7 @@ class TreeCapture:
         self._held: TreeEntry | None = None
         self._last_path = b""
         self._entries: dict[bytes, TreeEntry] = {}
-        self._linked: dict[int, Content] = {}
+        self._linked: dict[int, tuple[Content, int]] = {}
 
     def in_order(self) -> None:
         """Take ascending paths from now on."""
@@ -95,25 +95,26 @@ class TreeCapture:
             content = self._split(entry.path, blocks, split)
         self.read += content.size
         if entry.link:
-            self._linked[entry.link] = content
+            self._linked[entry.link] = content, ctime_ns
         self._keep(_tree_entry(entry, content, ctime_ns))
 
-    def add_link(self, entry: Entry) -> None:
+    def add_link(self, entry: Entry, *, ctime_ns: int = 0) -> None:
         """Add another name of a file that was added."""
-        content = self._linked.get(entry.link)
+        content, then = self._linked.get(entry.link, (None, 0))
         if content is None or not entry.link:
             raise UsageError("A link was added before its file", detail=repr(entry.path))
+        kept = ctime_ns if ctime_ns == then else 0  # it changed between the looks at its names: read it next time
         before = self.parent.find(entry.path) if self.parent else None
-        if before is not None and before.extents == content.extents and _is_same(before, entry, 0):
+        if before is not None and before.extents == content.extents and _is_same(before, entry, kept):
             self._keep(before)
         else:
-            self._keep(_tree_entry(entry, content, 0))
+            self._keep(_tree_entry(entry, content, kept))
 
     def add_unchanged(self, entry: Entry, *, ctime_ns: int = 0) -> None:
         """Add a file whose content is what the parent has."""
         before = self._before(entry.path)
         if entry.link:
-            self._linked[entry.link] = Content(before.size, before.hash, before.extents)
+            self._linked[entry.link] = Content(before.size, before.hash, before.extents), ctime_ns
         if _is_same(before, entry, ctime_ns):
             self._keep(before)
         else:

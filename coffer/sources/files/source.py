@@ -130,7 +130,8 @@ class FilesSource:
         descriptor = open_file(self._full(path))
         try:
             if named_before:
-                sink.add_link(entry_of(path, status, link=link, xattrs=xattrs_of(descriptor)))
+                entry = entry_of(path, status, link=link, xattrs=xattrs_of(descriptor))
+                sink.add_link(entry, ctime_ns=_believable(status))
             elif status.st_size <= _SMALL:
                 self._push_small(sink, path, status, link, descriptor)
             else:
