@@ -146,8 +146,8 @@ class _Meddling:
     def __getattr__(self, name: str) -> object:
         return getattr(self._sink, name)
 
-    def add(self, entry: Entry) -> None:
-        self._sink.add(entry)
+    def add(self, entry: Entry, **more: int) -> None:
+        self._sink.add(entry, **more)
         if entry.path == self._path:
             self._act()
 
