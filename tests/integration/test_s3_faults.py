@@ -128,6 +128,20 @@ def test_parts_that_fail_by_chance_are_sent_again(store: S3Store, proxy: FaultPr
     assert unfinished(store) <= (1 if step == "?uploads" and fault == "lose" else 0)
 
 
+def test_a_conflict_while_parts_are_completed_sends_them_anew(store: S3Store, proxy: FaultProxy) -> None:
+    proxy.busy(409, times=4, method="POST", query="uploadId")
+    store.put("packs/large", LARGE)
+    assert store.get("packs/large") == LARGE
+    assert store.requests["CreateMultipartUpload"] == 2
+    assert unfinished(store) == 0
+
+
+def test_a_conflict_of_puts_is_asked_again(store: S3Store, proxy: FaultProxy) -> None:
+    proxy.busy(409, times=2, method="PUT")
+    store.put("packs/a", memoryview(BODY))
+    assert store.get("packs/a") == BODY
+
+
 def test_a_put_in_parts_that_fails_leaves_none_behind(store: S3Store, proxy: FaultProxy) -> None:
     proxy.busy(times=99, query="partNumber=2")
     with pytest.raises(Unreachable):

@@ -14,6 +14,7 @@ from coffer.vault.stores.protocol import Store
 from coffer.vault.stores.retrying import Retries
 
 T = TypeVar("T")
+_MOST = 1e6
 _COMMON = {"endpoint", "timeout", "deadline", "attempts"}
 _S3 = _COMMON | {"region", "profile", "lock-days", "part-mib", "sse"}
 _GS = _COMMON | {"project"}
@@ -70,7 +71,7 @@ class _Query:
             return default
         try:
             value = kind(text)
-            fits = float(text) >= least
+            fits = least <= float(text) < _MOST
         except ValueError:
             fits = False
         if not fits:

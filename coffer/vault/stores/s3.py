@@ -76,8 +76,7 @@ class S3Store:
         """
         try:
             for version in reversed(self._bucket.versions(name)):
-                which = {} if version.id == "null" else {"VersionId": version.id}
-                self._bucket.ask("delete_object", name, **which)
+                self._bucket.ask("delete_object", name, VersionId=version.id)
         except NotAllowed as error:
             raise RefusedByPolicy("An object may not be removed", detail=str(error)) from error
 

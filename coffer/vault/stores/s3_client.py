@@ -15,10 +15,15 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
     ProfileNotFound,
+    TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
@@ -38,6 +43,7 @@ _CONNECT_SECONDS = 10.0
 _ABSENT = {"NoSuchKey", "404", "NotFound", "NoSuchVersion", "ObjectLockConfigurationNotFoundError"}
 _FORBIDDEN = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
 _FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507"}
+_NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, TokenRetrievalError)
 _AGAIN = {
     "SlowDown",
     "RequestTimeout",
@@ -118,6 +124,14 @@ def translate(error: Exception, where: str, store: str) -> CofferError:
     """Return the vault's word for an error of the client; absence, silence and refusal stay apart."""
     if isinstance(error, FlexibleChecksumError):
         return IntegrityError("An object is not what the store says it keeps", detail=f"{where}: {error}")
+    if isinstance(error, _NO_CREDENTIALS):
+        return NotAllowed(
+            "There are no credentials for the store",
+            detail=f"{store}: {error}",
+            resolution="Set AWS_* variables, or name a profile",
+        )
+    if isinstance(error, ParamValidationError):
+        return UsageError("No store has such an address", detail=f"{where}: {error}")
     if not isinstance(error, ClientError):
         return Unreachable("The store does not answer", detail=f"{where}: {error}")
     code, status = code_of(error), status_of(error)

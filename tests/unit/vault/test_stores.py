@@ -168,11 +168,46 @@ def test_urls_open_what_they_say(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "/tmp", "file://host/dir", "file:relative", "ftp://x/y", "s3://", "s3://b/p?wrong=1", "s3://b/p?lock-days=x"],
+    [
+        "",
+        "/tmp",
+        "file://host/dir",
+        "file:relative",
+        "ftp://x/y",
+        "s3://",
+        "gs://",
+        "s3://b/p?wrong=1",
+        "s3://b/p?lock-days=x",
+        "s3://b/p?part-mib=4",
+        "s3://b/p?timeout=nan",
+        "s3://b/p?deadline=inf",
+        "s3://b/p?attempts=0",
+        "s3://b/p?sse=rot13",
+        "gs://b/p?region=x",
+    ],
 )
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(UsageError):
         open_store(url)
+
+
+def test_without_credentials_it_is_not_the_store_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(NotAllowed, match="no credentials"):
+        open_store("s3://bucket/x?endpoint=http://127.0.0.1:9&region=x").get("a")
+
+
+def test_a_bucket_that_none_can_be_called_is_a_wrong_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    with pytest.raises(UsageError, match="address"):
+        open_store("s3://no bucket/x?endpoint=http://127.0.0.1:9&region=x").get("a")
 
 
 def test_a_url_with_a_password_is_refused_without_repeating_it() -> None:
