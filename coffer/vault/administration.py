@@ -14,9 +14,9 @@ from coffer.keys import PrunerCredentials, Recipient, WriterCredentials
 from coffer.keys.opener import Opener
 from coffer.keys.passphrase import Passphrase
 from coffer.vault import configuration as configurations
-from coffer.vault import passphrases
+from coffer.vault import frames, names, passphrases
 from coffer.vault.catalogue import Catalogue
-from coffer.vault.configuration import RecipientRecord, WriterRecord
+from coffer.vault.configuration import Configuration, RecipientRecord, WriterRecord
 from coffer.vault.index_keys import open_index_keys
 from coffer.vault.known_heads import KnownHeads
 from coffer.vault.passphrases import Remembered
@@ -82,7 +82,8 @@ class VaultAdministration:
         """
         new = RecipientRecord(recipient.name, recipient.public, recipient.kind)
         if any(each.fingerprint == new.fingerprint for each in self.configuration.recipients):
-            return self._complete(UsageError("That recipient is one already", detail=recipient.fingerprint))
+            already = UsageError("That recipient is one already", detail=recipient.fingerprint)
+            return self._complete(already, begun=True)
         self._check_recipient_name(new.name)
         recipient.pin(self.configuration.vault.hex(), self.configuration.fingerprint)
         self._publish(recipients=[*self.configuration.recipients, new])
@@ -114,9 +115,16 @@ class VaultAdministration:
             RefusedByPolicy: It is the one who asks.
         """
         going = [each for each in self.configuration.recipients if who in (each.name, each.fingerprint.hex())]
-        if len(going) != 1:
-            absent = NotThere("There is no one such recipient", detail=f"{len(going)} are called {who}")
-            return self._complete(absent, was=who)
+        if len(going) > 1:
+            raise NotThere("Several recipients are called so", detail=who, resolution="Give the fingerprint")
+        if not going:
+            absent = NotThere("There is no such recipient", detail=who)
+            was = any(
+                who in (each.name, each.fingerprint.hex())
+                for old in configurations.history(self._stores, self.configuration)
+                for each in old.recipients
+            )
+            return self._complete(absent, begun=was)
         if going[0].fingerprint.hex() == self._opener.fingerprint:
             raise RefusedByPolicy("Nobody removes themselves", resolution="Let another recipient do it")
         staying = [each for each in self.configuration.recipients if each.fingerprint != going[0].fingerprint]
@@ -150,12 +158,13 @@ class VaultAdministration:
         mine = next((each for each in self.configuration.writers if each.name == name and not each.revoked_ns), None)
         if mine is None:
             absent = NotThere("There is no active writer of that name", detail=name)
-            was = any(each.name == name for each in self.configuration.writers)
-            return self._complete(absent) if was else self._refuse(absent)
-        kept = [bytes.fromhex(each[-64:]) for each in self._signed_by(mine)]
-        revoked = msgspec.structs.replace(mine, revoked_ns=time.time_ns(), kept=kept)
-        writers = [revoked if each is mine else each for each in self.configuration.writers]
-        self._publish(writers=writers, new_index_key=True)
+            return self._complete(absent, begun=any(each.name == name for each in self.configuration.writers))
+        before = self.configuration
+        revoked = msgspec.structs.replace(mine, revoked_ns=time.time_ns(), kept=self._signed_by(mine, before))
+        self._publish(writers=_with(before.writers, revoked), new_index_key=True)
+        kept = self._signed_by(mine, before)
+        if kept != revoked.kept:  # it committed a point while this was under way
+            self._publish(writers=_with(before.writers, msgspec.structs.replace(revoked, kept=kept)))
         return self.settle()
 
     def set_retention(self, policy: RetentionPolicy) -> Change:
@@ -186,32 +195,26 @@ class VaultAdministration:
     def _change(self, settled: Settled) -> Change:
         return Change(self.configuration.number, settled.rewrapped, settled.left, tuple(settled.problems))
 
-    def _complete(self, error: CofferError, *, was: str | None = None) -> Change:
+    def _complete(self, error: CofferError, *, begun: bool) -> Change:
         """Take a request for what stands already as a wish to complete it; refuse it if nothing was left to do."""
-        if was is not None:
-            before = configurations.history(self._stores, self.configuration)
-            known = [each for old in before for each in old.recipients if was in (each.name, each.fingerprint.hex())]
-            if not known:
-                return self._refuse(error)
-        settled = self._root.settle(self.configuration)
-        return self._change(settled) if settled.changed else self._refuse(error)
-
-    def _refuse(self, error: CofferError) -> Change:
-        raise error
+        settled = self._root.settle(self.configuration) if begun else Settled()
+        if not settled.changed:
+            raise error
+        return self._change(settled)
 
     def _check_recipient_name(self, name: str) -> None:
         if any(each.name == name for each in self.configuration.recipients):
             raise UsageError("A recipient of that name exists", detail=name, resolution="Choose another: --name")
 
-    def _signed_by(self, writer: WriterRecord) -> list[str]:
-        """Return manifests and lists of a writer, all of them checked."""
-        keys = open_index_keys(self._stores, self.configuration, self._opener)
+    def _signed_by(self, writer: WriterRecord, configuration: Configuration) -> list[bytes]:
+        """Return the SHA-256 of a writer's manifests and lists that are genuine; what is not is passed over."""
+        keys = open_index_keys(self._stores, configuration, self._opener)
+        known, _ = Catalogue(self._stores, configuration, keys).readable()
         signed = []
-        for known in Catalogue(self._stores, self.configuration, keys).all():
-            data = self._stores.read(known.point.object_name)
-            if data[8:24].hex() == writer.id:
-                signed += [known.point.object_name, known.manifest.listing]
-        return signed
+        for each in known:
+            if frames.signer_of(self._stores.read(each.point.object_name)) == writer.id:
+                signed += [each.point.object_name, each.manifest.listing]
+        return [names.ObjectName.parse(name).sha256 for name in signed]
 
     def _publish(
         self,
@@ -228,3 +231,7 @@ class VaultAdministration:
             retention=retention,
             new_index_key=new_index_key,
         )
+
+
+def _with(writers: list[WriterRecord], revoked: WriterRecord) -> list[WriterRecord]:
+    return [revoked if each.public == revoked.public else each for each in writers]

@@ -8,8 +8,10 @@ import pytest
 
 from coffer.errors import IntegrityError, NotThere, RefusedByPolicy, UsageError, WrongKey
 from coffer.keys import Recipient, WriterCredentials, generate_identity
+from coffer.vault import names
 from coffer.vault.administration import VaultAdministration
 from coffer.vault.capture import Kind
+from coffer.vault.configuration import Configuration
 from coffer.vault.reader import VaultReader
 from coffer.vault.run_output import RunOutput
 from coffer.vault.verification import verify_at_rest
@@ -91,6 +93,29 @@ def test_a_writer_that_was_revoked_in_the_middle_of_a_run_commits_nothing(world:
         with pytest.raises(RefusedByPolicy, match="may not write"):
             builder.commit({})
     assert len(world.reader().points()) == 1
+
+
+def test_a_point_that_comes_while_its_writer_is_revoked_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    administration = VaultAdministration(world.stores, world.identity)
+    publish = administration._root.publish
+
+    def late(before: Configuration, **changes: object) -> Configuration:
+        monkeypatch.setattr(administration._root, "publish", publish)
+        world.back_up(Tree({b"late": b"1"}))  # listed before, committed before the revocation is published
+        return publish(before, **changes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(administration._root, "publish", late)
+    assert administration.revoke_writer("writer").number == 3
+    assert len(world.reader().points()) == 2
+    assert world.restore() == {b"late": b"1"}
+
+
+def test_a_writer_gone_bad_is_revoked_although_it_left_rubbish(world: World) -> None:
+    [genuine] = [name for name in world.memory.objects if name.startswith("points/")]
+    rubbish = world.memory.objects[genuine][:-1] + b"x"
+    world.memory.objects[names.name_of(genuine.rpartition("/")[0], bytes(16), rubbish)] = rubbish
+    VaultAdministration(world.stores, world.identity).revoke_writer("writer")
+    assert world.restore() == FILES
 
 
 def test_what_a_revoked_writer_commits_afterwards_is_not_believed(
