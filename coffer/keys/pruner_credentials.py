@@ -24,11 +24,13 @@ class PrunerCredentials:
         vault: Vault id, 32 hex digits.
         root: Fingerprint of the root key whose configuration is believed.
         credentials_file: AWS credentials file of the identity that may delete; writers have none such.
+        path: The file it came from; the highest configuration seen is kept beside it.
     """
 
     vault: str
     root: str
     credentials_file: Path | None = None
+    path: Path | None = None
 
     @classmethod
     def load(cls, path: Path) -> PrunerCredentials:
@@ -39,7 +41,7 @@ class PrunerCredentials:
         """
         content = key_files.read(path, _PrunerFile, "a pruner file", secret=True)
         credentials = Path(content.credentials_file) if content.credentials_file else None
-        return cls(content.vault, content.root, credentials)
+        return cls(content.vault, content.root, credentials, path)
 
     def save(self, path: Path) -> None:
         """Write a new pruner file (0600).

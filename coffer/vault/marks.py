@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from coffer.errors import CofferError, HeldByAnother, IntegrityError, NotThere
+from coffer.errors import HeldByAnother, IntegrityError, NotThere, UsageError
 from coffer.vault import frames, names, points
 from coffer.vault.frames import ObjectKind
 from coffer.vault.store_set import StoreSet
@@ -108,6 +108,9 @@ def find(
         contents: What each store holds, by address and name.
         clocks: The time by each store's clock.
         grace: How long a mark stands.
+
+    Raises:
+        Unreachable: No store that has a mark answers.
     """
     found: list[Mark] = []
     unreadable: list[str] = []
@@ -115,7 +118,9 @@ def find(
         try:
             data = stores.read(name)
             wanted = open_mark(vault, name, data)
-        except CofferError:
+        except NotThere:
+            continue  # another prune removed it since it was listed
+        except (IntegrityError, UsageError):
             unreadable.append(name)
             continue
         found.append(_weigh(name, data, wanted, stores.stores, contents, clocks, grace))

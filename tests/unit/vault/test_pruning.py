@@ -11,7 +11,8 @@ import pytest
 
 from coffer.errors import IntegrityError, NotAllowed, RefusedByPolicy, Unreachable
 from coffer.keys import PrunerCredentials
-from coffer.vault import marks
+from coffer.vault import marks, points
+from coffer.vault.administration import VaultAdministration
 from coffer.vault.capture import Kind
 from coffer.vault.prune_plan import PrunePlan, PruneReport
 from coffer.vault.pruning import execute, plan_prune
@@ -376,6 +377,52 @@ def test_a_hidden_point_stops_a_prune_that_would_take_what_it_needs(tmp_path: Pa
         planned(world)
     [problem, *_] = verify_at_rest([store]).problems
     assert (problem.object, problem.what) == (older, "hidden")
+
+
+def test_a_hidden_configuration_stops_a_prune(tmp_path: Path) -> None:
+    """An older one may keep less, or not know a writer whose points would then seem to be nobody's."""
+    store = Hiding()
+    world = World(tmp_path, [store])
+    two_points(world)
+    VaultAdministration(world.stores, world.identity).set_retention(RetentionPolicy(keep_days=30))
+    store.markers = {max(names_in(store, "config/"))}
+    with pytest.raises(IntegrityError, match="configuration is hidden"):
+        planned(world)
+
+
+def test_a_configuration_that_was_set_back_stops_a_prune_that_saw_a_newer_one(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    two_points(world)
+    VaultAdministration(world.stores, world.identity).set_retention(RetentionPolicy(keep_days=30))
+    pruner(world).save(tmp_path / "pruner")
+    plan_prune(world.stores, PrunerCredentials.load(tmp_path / "pruner"), LAST, world.now())
+    del world.memory.objects[max(names_in(world.memory, "config/"))]
+    with pytest.raises(IntegrityError, match="rolled back"):
+        plan_prune(world.stores, PrunerCredentials.load(tmp_path / "pruner"), LAST, world.now())
+
+
+def test_two_lists_in_one_place_both_hold_what_they_name(tmp_path: Path) -> None:
+    """A run that was killed after its list was asked for again: which list its manifest means, is sealed."""
+    world = World(tmp_path)
+    two_points(world)
+    access = world.reader().access()
+    [name, _] = sorted(names_in(world.memory, "lists/"))
+    newest = max(names_in(world.memory, "points/"))
+    needs = points.open_list(access.configuration, name, world.memory.objects[name]).objects
+    mine = world.reader().points()[-1]
+    record = points.ObjectList(
+        vault=access.configuration.vault,
+        service="app",
+        id=bytes.fromhex(newest.rpartition("/")[2][:32]),
+        name=mine.name,
+        counter=mine.counter,
+        kind="full",
+        started_ns=points.to_ns(mine.started),
+        objects=needs,
+    )
+    world.memory.put(*points.seal_list(world.credentials.signing_key, record))
+    plan = planned(world)
+    assert not [each for each in plan.fresh if each.startswith("packs/")]
 
 
 def test_a_hidden_object_that_a_point_needs_is_named(tmp_path: Path) -> None:

@@ -308,7 +308,7 @@ def test_prune_makes_locks_longer_for_what_other_rules_keep_and_lets_others_end(
     assert len(world.reader().points()) < 6
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     runs=st.lists(
         st.tuples(
