@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -36,6 +39,7 @@ class KnownHeads:
     """
 
     def __init__(self, key_file: Path | None, vault: str) -> None:
+        self._key_file = key_file
         self._path = key_file.with_name(key_file.name + ".state") if key_file else None
         self._state = _State(vault)
         self.reload()
@@ -67,7 +71,11 @@ class KnownHeads:
                 self._state = stored
 
     def remember(self, known: list[Known], configuration: int) -> None:
-        """Keep what is newest now."""
+        """Keep what is newest now; of several processes one at a time, so that none takes back what another saw."""
+        with self._alone():
+            self._remember(known, configuration)
+
+    def _remember(self, known: list[Known], configuration: int) -> None:
         self.reload()
         heads = dict(self._state.heads)
         for each in known:
@@ -83,3 +91,13 @@ class KnownHeads:
                 key_files.replace(self._path, state, secret=True)
             except UsageError as error:  # a key on a read-only mount still works, without this memory
                 _log.warning("What was last seen of the vault is not remembered: %s", error)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the key file's lock; where the file system has none, or the file is gone, go on without."""
+        with ExitStack() as stack:
+            if self._key_file is not None:
+                with suppress(OSError):
+                    stream = stack.enter_context(self._key_file.open("rb"))
+                    fcntl.flock(stream, fcntl.LOCK_EX)
+            yield

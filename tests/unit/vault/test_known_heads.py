@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from coffer.errors import IntegrityError, UsageError
 from coffer.keys import WriterCredentials, key_files
 from coffer.vault.administration import VaultAdministration
+from coffer.vault.known_heads import KnownHeads
 from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.writer import VaultWriter
 from tests.unit.vault.making import Tree, World
@@ -113,3 +115,23 @@ def test_it_never_remembers_less(world: World) -> None:
         del world.memory.objects[name]
     with pytest.raises(IntegrityError, match="rolled back"):
         world.writer()
+
+
+def test_of_two_processes_none_takes_back_what_the_other_saw(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is about to write what it knows while another comes with something newer."""
+    vault, replace = world.credentials.vault, key_files.replace
+    slow, quick = (KnownHeads(tmp_path / "writer", vault) for _ in range(2))
+    other = threading.Thread(target=lambda: quick.remember([], 9))
+
+    def pause(*arguments: object, **named: object) -> None:
+        monkeypatch.setattr(key_files, "replace", replace)
+        other.start()
+        other.join(0.2)
+        replace(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(key_files, "replace", pause)
+    slow.remember([], 5)
+    other.join()
+    assert KnownHeads(tmp_path / "writer", vault).configuration == 9
