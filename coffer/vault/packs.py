@@ -69,6 +69,7 @@ class PackWriter:
         self._emit = emit
         self._pack: _Pack | None = None
         self._lock = threading.Lock()
+        self._completing = threading.Lock()
 
     def store(self, data: bytes) -> bytes:
         """Store a chunk unless it is known. Returns its id."""
@@ -111,7 +112,8 @@ class PackWriter:
             pack.open_parts -= 1
             complete = pack.closed and not pack.open_parts
         if complete:
-            self._complete(pack)
+            with self._completing:  # one pack at a time is joined and waits for the stores: they bound memory
+                self._complete(pack)
 
     def _complete(self, pack: _Pack) -> None:
         head = frames.header(ObjectKind.PACK) + self.keys.vault + pack.id + self.run.id + pack.wrapped

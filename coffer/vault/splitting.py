@@ -69,7 +69,7 @@ def _without_zeros(data: bytes) -> Iterator[bytes | Hole]:
     """Turn long runs of zeros at a chunk's ends into holes. Zeros cause no cut, so the longest runs end at one."""
     body = data.lstrip(b"\0")
     front = len(data) - len(body)
-    if front < _LEAST_HOLE:
+    if body and front < _LEAST_HOLE:
         body, front = data, 0
     kept = body.rstrip(b"\0")
     back = len(body) - len(kept)
