@@ -97,7 +97,7 @@ class S3Store:
 
     def now(self) -> datetime:
         """Read the Date of an answer."""
-        answer = self._bucket.ask_bucket("head_bucket", "the clock")
+        answer = self._bucket.ask_bucket("list_objects_v2", "the clock", MaxKeys=1)
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).astimezone(UTC)
 
     @cached_property
