@@ -88,6 +88,15 @@ def test_older_generations_are_read_and_each_is_deleted(behind: GsStore, proxy: 
     assert [*behind.older("packs/a")] == [b"rot", BODY]
 
 
+def test_what_has_generations_and_none_that_is_live_is_hidden(store: GsStore) -> None:
+    for name in ("packs/a", "packs/b", "points/c"):
+        store.put(name, BODY)
+    for name in ("packs/a", "points/c"):
+        store._blob(name).delete()
+    assert [*store.hidden()] == ["packs/a", "points/c"]
+    assert [*store.hidden("points/")] == ["points/c"]
+
+
 def test_a_lock_is_sent_as_locked_retention_and_only_made_longer(store: GsStore) -> None:
     store.put("packs/a", BODY)
     before = store.head("packs/a")

@@ -77,6 +77,11 @@ class StoreConformance:
             store.get("a")
         assert list(store.list()) == []
 
+    def test_what_is_there_is_not_hidden(self, store: Store) -> None:
+        store.put("packs/a", b"1")
+        store.put("points/a", b"2")
+        assert [*store.hidden()] == [*store.hidden("points/")] == []
+
     def test_its_clock_is_the_one_that_dates_objects(self, store: Store) -> None:
         before = store.now()
         store.put("a", b"1")
