@@ -172,7 +172,7 @@ def make_client(options: S3Options) -> Any:  # noqa: ANN401 - boto3 makes its cl
         retries={"mode": "standard", "total_max_attempts": 1},
         s3={"addressing_style": "path" if options.endpoint else "auto"},
         request_checksum_calculation="when_required",
-        response_checksum_validation="when_supported",
+        response_checksum_validation="when_required",  # whole objects only: get asks for it
         max_pool_connections=options.connections,
     )
     try:
