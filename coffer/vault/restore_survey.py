@@ -17,7 +17,7 @@ from coffer.vault.tree_order import TreeOrder, look_at
 from coffer.vault.trees import TreeEntry, type_number
 
 FILE, DIRECTORY, SYMLINK = (type_number(kind) for kind in (EntryType.FILE, EntryType.DIRECTORY, EntryType.SYMLINK))
-_KEPT = 200_000
+_KEPT = 100_000
 """Entries that are kept in memory between looking and writing; larger trees are read twice."""
 Subtree = tuple[str, list[TreeEntry]]
 
@@ -98,7 +98,7 @@ class Survey:
 
     def chosen(self) -> Iterator[list[TreeEntry]]:
         """Yield what was chosen, subtree by subtree."""
-        missing = ahead(self._read, (name for name in self._names if name not in self._kept))
+        missing = ahead(self._read, [name for name in self._names if name not in self._kept])
         for name in self._names:
             kept = self._kept.pop(name, None)
             yield kept if kept is not None else self._choose(next(missing)[1])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from coffer.errors import IntegrityError, StoreFull, UnsafeTarget
-from coffer.vault import extents, trees
+from coffer.vault import extents, restore_survey, restoring, trees
 from coffer.vault.capture import Buffer, Entry, EntryType, Fact, Hole, Kind, Parent, SourceSink
 from coffer.vault.target_folder import TargetFolder
 from coffer.vault.trees import TreeEntry
@@ -283,6 +283,16 @@ def test_a_target_that_cannot_be_made_is_said(world: World, place: str) -> None:
     reader = world.reader()
     with pytest.raises(UnsafeTarget, match="The target"):
         reader.restore(reader.point("latest"), "files", world.folder / place)
+
+
+@pytest.mark.parametrize("kept", [0, 700, 1500])
+def test_a_tree_too_large_to_be_kept_is_read_twice(world: World, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    monkeypatch.setattr(restore_survey, "_KEPT", kept)
+    monkeypatch.setattr(restoring, "_WINDOW", 300)
+    files = {b"%04d/%d" % (n % 50, n): b"%d" % n for n in range(2000)}
+    world.back_up(Tree(files))
+    assert len(list(world.stores[0].list("trees/"))) > 2
+    assert world.restore() == files
 
 
 def test_more_files_than_may_be_open(world: World) -> None:
