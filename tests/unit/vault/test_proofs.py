@@ -70,6 +70,25 @@ def test_reading_back_proves_a_point_and_says_when_and_where(tmp_path: Path) -> 
         assert len([*store.list(f"proofs/app/{first.name}/")]) == 1
 
 
+def test_what_is_committed_while_all_is_read_is_not_called_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    first = world.back_up(Tree({b"a": b"1"}))
+    reader = world.reader()
+    verify = reader.verify
+    late: list[Point] = []
+
+    def verify_and_commit(*arguments: object) -> object:
+        report = verify(*arguments)  # type: ignore[arg-type]
+        late.append(world.back_up(Tree({b"a": b"2"}), kind=Kind.FULL))
+        return report
+
+    monkeypatch.setattr(reader, "verify", verify_and_commit)
+    assert [proof.point for proof in prove_points(reader).proofs] == [first.name]
+    assert known(world, late[0]).proven is Proven.NOTHING
+
+
 def test_a_drill_counts_for_more_until_one_fails_to_bring_it_back(tmp_path: Path) -> None:
     world = World(tmp_path)
     point = world.back_up(Tree({b"a": b"1"}))
