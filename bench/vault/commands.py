@@ -22,7 +22,7 @@ from bench.vault.page import write_page
 from bench.vault.places import open_place
 from bench.vault.profile import print_profile, profile_work
 from bench.vault.report import print_report
-from bench.vault.restic_build import find_restic
+from bench.vault.restic_build import cache, find_restic
 from bench.vault.results import Results
 from bench.vault.rounds import run_rounds
 from bench.vault.small import Small
@@ -45,7 +45,10 @@ def bytes_of(text: str) -> int:
 
 
 _folder = click.option(
-    "--folder", type=_PATH, required=True, help="Scratch folder on the disk to measure; needs about 4 × the data."
+    "--folder",
+    type=_PATH,
+    default=lambda: cache() / "scratch",
+    help="Scratch folder on the disk to measure, by default in the cache; needs about 4 × the data.",
 )
 _json = click.option("--json", "json_path", type=_PATH, help="Keep every measurement in this file.")
 
@@ -60,7 +63,7 @@ def vault() -> None:
 @click.option(
     "--workload", "workloads", type=click.Choice(["mixed", "small"]), multiple=True, default=("mixed", "small")
 )
-@click.option("--size", type=bytes_of, default="4GiB", show_default=True, help="Of the mixed files.")
+@click.option("--size", type=bytes_of, metavar="SIZE", default="4GiB", show_default=True, help="Of the mixed files.")
 @click.option("--files", default=200_000, show_default=True, help="How many small files.")
 @click.option("--place", type=click.Choice(["file", "s3"]), default="file", show_default=True)
 @click.option("--work", "works", type=click.Choice([each.value for each in Work]), multiple=True, help="Only these.")
@@ -119,8 +122,18 @@ def measure_vault(
 
 @vault.command()
 @_folder
-@click.option("--size", "sizes", type=bytes_of, multiple=True, default=("1GiB", "8GiB", "40GiB"), show_default=True)
-@click.option("--unique", type=bytes_of, default="1GiB", show_default=True, help="Content of what is restored.")
+@click.option(
+    "--size",
+    "sizes",
+    type=bytes_of,
+    metavar="SIZE",
+    multiple=True,
+    default=("1GiB", "8GiB", "40GiB"),
+    show_default=True,
+)
+@click.option(
+    "--unique", type=bytes_of, metavar="SIZE", default="1GiB", show_default=True, help="Content of what is restored."
+)
 @click.option("--restore/--no-restore", default=True, help="Restore and verify too; the largest size goes to disk.")
 @_json
 def memory(folder: Path, sizes: tuple[int, ...], unique: int, restore: bool, json_path: Path | None) -> None:
@@ -136,7 +149,7 @@ def memory(folder: Path, sizes: tuple[int, ...], unique: int, restore: bool, jso
 @_folder
 @click.option("--work", type=click.Choice([each.value for each in Work]), default="first", show_default=True)
 @click.option("--workload", type=click.Choice(["mixed", "small"]), default="mixed", show_default=True)
-@click.option("--size", type=bytes_of, default="512MiB", show_default=True, help="Of the mixed files.")
+@click.option("--size", type=bytes_of, metavar="SIZE", default="512MiB", show_default=True, help="Of the mixed files.")
 @click.option("--files", default=20_000, show_default=True, help="How many small files.")
 @click.option("--place", type=click.Choice(["file", "s3"]), default="file", show_default=True)
 @click.option("--cold", is_flag=True, help="Drop the caches first.")

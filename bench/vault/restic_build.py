@@ -46,6 +46,10 @@ def _build(go: Path, version: str) -> Path:
     return program
 
 
+def cache() -> Path:
+    """Return the folder for what outlives a run of the bench."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coffer" / "bench"
+
+
 def _place(version: str) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "coffer" / "bench" / f"restic-{version}" / "restic"
+    return cache() / f"restic-{version}" / "restic"
