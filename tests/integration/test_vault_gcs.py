@@ -66,7 +66,7 @@ def test_a_vault_lives_in_a_bucket(store: GsStore, tmp_path: Path) -> None:
 
 
 def test_more_objects_than_a_page_holds(store: GsStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coffer.vault.stores.gs._PAGE", 7)
+    monkeypatch.setattr("coffer.vault.stores.gs_bucket._PAGE", 7)
     for number in range(23):
         store.put(f"packs/{number:02}", b"%d" % number)
     assert [info.name for info in store.list("packs/")] == [f"packs/{number:02}" for number in range(23)]
@@ -74,11 +74,11 @@ def test_more_objects_than_a_page_holds(store: GsStore, monkeypatch: pytest.Monk
 
 def test_older_generations_are_read_and_each_is_deleted(behind: GsStore, proxy: FaultProxy) -> None:
     behind.put("packs/a", BODY)
-    blob = behind._blob("packs/a")
+    blob = behind._bucket.blob("packs/a")
     blob.upload_from_string(b"rot")
     assert behind.get("packs/a") == b"rot"
     assert [*behind.older("packs/a")] == [b"rot", BODY]
-    kept = behind._generations("packs/a")
+    kept = behind._bucket.generations("packs/a")
     behind.delete("packs/a")
     asked = [request.partition("generation=")[2] for request in proxy.seen if request.startswith("DELETE")]
     # The oldest first. The emulator says 404 for one that is not live.
@@ -92,7 +92,7 @@ def test_what_has_generations_and_none_that_is_live_is_hidden(store: GsStore) ->
     for name in ("packs/a", "packs/b", "points/c"):
         store.put(name, BODY)
     for name in ("packs/a", "points/c"):
-        store._blob(name).delete()
+        store._bucket.blob(name).delete()
     assert [*store.hidden()] == ["packs/a", "points/c"]
     assert [*store.hidden("points/")] == ["points/c"]
 
@@ -107,7 +107,7 @@ def test_a_lock_is_sent_as_locked_retention_and_only_made_longer(store: GsStore)
     held = store.locked_until("packs/a")
     assert held is not None
     assert until <= held < until + timedelta(seconds=1)
-    assert store._look("packs/a").retention.mode == "Locked"
+    assert store._bucket.look("packs/a").retention.mode == "Locked"
     assert store.head("packs/a") == before  # no younger by it
 
 
