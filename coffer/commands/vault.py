@@ -76,7 +76,9 @@ def init(
 @vault.command()
 @access_options
 @click.option("--out", "path", type=PATH, required=True, help="New file.")
-@click.option("--delete-credentials", type=PATH, help="AWS credentials file of who may delete, under the profiles that the stores name.")
+@click.option(
+    "--delete-credentials", type=PATH, help="AWS credentials of who may delete, under the profiles that stores name."
+)
 def pruner(access: Access, path: Path, delete_credentials: Path | None) -> None:
     """Write a pruner's file: which vault it may prune, and with which store identity."""
     access.open().make_pruner(path, delete_credentials)
