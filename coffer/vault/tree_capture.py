@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coffer.errors import UsageError
-from coffer.vault import chunks, extents, splitting
+from coffer.vault import extents, splitting
 from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Hole, Look, Split
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
+from coffer.vault.content_intake import NOTHING, Content, ContentIntake
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.parent_tree import ParentTree
 from coffer.vault.point_request import PointOptions
-from coffer.vault.splitting import ContentSplitter
 from coffer.vault.subtree_writer import SubtreeWriter
 from coffer.vault.trees import TreeEntry, type_number
 
-_ZEROS = bytes(chunks.LARGEST_CHUNK)
 _FILE = type_number(EntryType.FILE)
 _TYPE_NUMBERS = {kind: type_number(kind) for kind in EntryType}
-
-
-class Content(NamedTuple):
-    """What a file holds, as a tree says it: size, hash (or nothing), extents."""
-
-    size: int
-    hash: bytes
-    extents: bytes
-
-
-_NOTHING = Content(0, b"", b"")
 
 
 class TreeCapture:
@@ -58,12 +45,9 @@ class TreeCapture:
         self.files = self.size = self.read = 0
         self.parent = parent
         self.trees = trees
-        self._keys = keys
-        self._pipeline = pipeline
         self._bundle = bundle
-        self._splitter = ContentSplitter(splitting.seed(keys.chunk_ids))
+        self._intake = ContentIntake(keys, pipeline, bundle, parent, options.limit)
         self._progress = options.progress
-        self._limit = options.limit
         self._ordered = False
         self._held: TreeEntry | None = None
         self._last_path = b""
@@ -82,17 +66,13 @@ class TreeCapture:
         if before is not None and _is_same(before, entry, ctime_ns):
             self._keep(before)
         else:
-            self._keep(_tree_entry(entry, _NOTHING, ctime_ns))
+            self._keep(_tree_entry(entry, NOTHING, ctime_ns))
 
     def add_file(
         self, entry: Entry, blocks: Iterable[Buffer | Hole], *, ctime_ns: int = 0, split: Split = Split.CONTENT
     ) -> None:
         """Add a file with all its content."""
-        only = blocks[0] if type(blocks) is list and len(blocks) == 1 else None
-        if only is not None and not isinstance(only, Hole) and 0 < len(only) <= chunks.SMALL_FILE:
-            content = self._whole(entry.path, only)
-        else:
-            content = self._split(entry.path, blocks, split)
+        content = self._intake.take(entry.path, blocks, split)
         self.read += content.size
         if entry.link:
             self._linked[entry.link] = content, ctime_ns
@@ -197,42 +177,6 @@ class TreeCapture:
             return np.empty(0, np.int64), extents.empty(), 0
         return np.concatenate(starts), np.concatenate(patches), taken
 
-    def _split(self, path: bytes, blocks: Iterable[Buffer | Hole], split: Split) -> Content:
-        size, parts, digest = 0, [], b""
-        cut = self._splitter.split if split is Split.CONTENT else splitting.split_fixed
-        for data in cut(self._limited(blocks)):
-            if isinstance(data, Hole):
-                parts.append(extents.hole(data.length).tobytes())
-                size += data.length
-                digest = b""
-                continue
-            if _is_zeros(data):
-                parts.append(extents.single(extents.HOLE, 0, len(data)))
-            elif len(data) > chunks.SMALL_FILE or (size and split is Split.CONTENT):
-                parts.append(extents.single(self._pipeline.submit(data), 0, len(data)))
-            elif size:  # the tail of a relation, which has no neighbour to be found by
-                parts.append(extents.single(*self._bundle.add(data), len(data)))
-            else:
-                _, digest, part = self._whole(path, data)
-                parts.append(part)
-            digest = digest if len(parts) == 1 else b""
-            size += len(data)
-        return Content(size, digest, b"".join(parts))
-
-    def _limited(self, blocks: Iterable[Buffer | Hole]) -> Iterable[Buffer | Hole]:
-        for block in blocks:
-            if self._limit is not None and not isinstance(block, Hole):
-                self._limit.take(len(block))
-            yield block
-
-    def _whole(self, path: bytes, data: Buffer) -> Content:
-        """Bundle a small file, unless the parent has the same at the same path."""
-        digest = self._keys.chunk_id(data)
-        before = self.parent.find(path) if self.parent else None
-        if before is not None and before.hash == digest and before.size == len(data):
-            return Content(before.size, digest, before.extents)
-        return Content(len(data), digest, extents.single(*self._bundle.add(data), len(data)))
-
     def _before(self, path: bytes) -> TreeEntry:
         before = self.parent.find(path) if self.parent else None
         if before is None or before.type != _FILE:
@@ -294,10 +238,6 @@ def _is_same(before: TreeEntry, entry: Entry, ctime_ns: int) -> bool:
         and before.target == entry.target
         and before.xattrs == entry.xattrs
     )
-
-
-def _is_zeros(data: bytes) -> bool:
-    return data[:64] == _ZEROS[: min(64, len(data))] and data == _ZEROS[: len(data)]
 
 
 def _clip(starts: NDArray[np.int64], patches: extents.Extents, size: int) -> extents.Extents:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from coffer.errors import IntegrityError
 from coffer.vault import chunk_index, trees
-from coffer.vault.capture import Fact, StoredEntry
 from coffer.vault.chunk_index import Location
 from coffer.vault.chunks import ChunkNumbering
 from coffer.vault.index_keys import IndexKeys
@@ -44,27 +43,3 @@ def read_locations(stores: StoreSet, keys: IndexKeys, manifest: Manifest) -> dic
     for name in manifest.index:
         locations.update(chunk_index.open_segment(keys, name, stores.read_needed(name)))
     return locations
-
-
-class ParentTree:
-    """A source in an earlier point, as a writer sees it; see `capture.Parent`.
-
-    Attributes:
-        entries: Its entries by path, with their page maps.
-        subtrees: Its subtrees' names by id: what a new tree may share.
-    """
-
-    def __init__(self, facts: Mapping[str, Fact], entries: dict[bytes, TreeEntry], subtrees: dict[bytes, str]) -> None:
-        self._facts = facts
-        self.entries = entries
-        self.subtrees = subtrees
-
-    @property
-    def facts(self) -> Mapping[str, Fact]:
-        """Facts which that capture finished with."""
-        return self._facts
-
-    def entry(self, path: bytes) -> StoredEntry | None:
-        """Return what stood at a path, or None."""
-        entry = self.entries.get(path)
-        return entry.stored() if entry else None
