@@ -35,7 +35,8 @@ class Compression:
 
     Attributes:
         encoding: What it tries.
-        level: How hard; on database pages zstd's level 1 gave the ratio of level 3 at 2.7 times its speed.
+        level: How hard. By measurement zstd's level 1 gave, on database pages, the ratio of level 3 at 2.7 times its
+            speed, and on a distribution's programs and libraries 2.53 against 2.68 at 2.2 times.
     """
 
     encoding: Encoding = Encoding.ZSTD
