@@ -13,7 +13,6 @@ from coffer.vault import configuration as configurations
 from coffer.vault import key_objects, names, passphrases
 from coffer.vault.configuration import Configuration, RecipientRecord, WriterRecord
 from coffer.vault.passphrases import Remembered
-from coffer.vault.stores.file import FileStore
 from coffer.vault.stores.protocol import Store
 
 
@@ -72,8 +71,7 @@ def create_vault(
 
 def _check_empty(stores: Sequence[Store]) -> None:
     for store in stores:
-        if isinstance(store, FileStore):
-            store.create()
+        store.create()
         if next(store.list(f"{names.CONFIGURATION}/"), None) is not None:
             raise UsageError("There is a vault already", detail=store.url)
 
