@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from coffer.errors import CofferError, IntegrityError, NotThere
+from coffer.errors import CofferError, IntegrityError, NotThere, NoVault
 from coffer.vault import names
 from coffer.vault.completeness import Completeness
 from coffer.vault.pack_check import Found
 from coffer.vault.read_ahead import ahead
 from coffer.vault.store_set import StoreSet
+from coffer.vault.stores.file import FolderMissing
 from coffer.vault.stores.protocol import ObjectInfo, Store
 from coffer.vault.verify_report import Problem, VerifyReport
 
@@ -40,7 +41,7 @@ def verify_at_rest(stores: Sequence[Store], progress: Progress | None = None) ->
     """
     together = StoreSet(stores)
     report = VerifyReport()
-    contents = {store.url: {info.name: info for info in store.list()} for store in stores}
+    contents = _contents(together)
     total = sum(info.size for listing in contents.values() for info in listing.values())
     for found in ahead(_check_at_rest, _in_turn(stores, contents), threads=max(_THREADS, 2 * len(stores))):
         report.objects += 1
@@ -78,6 +79,18 @@ def sha256_of(store: Store, name: str, size: int) -> tuple[bytes, int]:
         digest.update(piece)
         done += len(piece)
     return digest.digest(), done
+
+
+def _contents(stores: StoreSet) -> dict[str, dict[str, ObjectInfo]]:
+    try:
+        contents = {store.url: {info.name: info for info in store.list()} for store in stores.stores}
+    except FolderMissing as error:
+        if len(stores.stores) > 1:
+            raise
+        raise NoVault("There is no vault there", detail=error.detail, resolution="Is it mounted?") from error
+    if not any(contents.values()):
+        raise NoVault("There is no vault there", detail=stores.describe())
+    return contents
 
 
 def _in_turn(

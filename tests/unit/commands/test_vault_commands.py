@@ -301,3 +301,12 @@ def test_a_vault_is_not_made_twice(place: Place) -> None:
     )
     assert answer.code == 2
     assert not (place.folder / "writer2").exists()
+
+
+def test_where_no_vault_is_there_is_none_to_verify(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in ("empty", "not-mounted"):
+        answer = run("verify", "--store", f"file://{tmp_path}/{folder}")
+        assert answer.code == 10
+        assert answer.err.startswith("coffer: There is no vault there: ")
+        assert not (tmp_path / "not-mounted").exists()
