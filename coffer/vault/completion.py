@@ -45,6 +45,7 @@ def commit_point(
         store.lock([*there, *_foundation(store)], until)
     guard.check(objects)
     store.put(*manifest)
+    guard.check_time()
     if until is not None:
         store.lock([manifest[0]], until)
 

@@ -71,6 +71,14 @@ class PruneGuard:
                 detail=f"{len(found)} objects, {found[0]} among them",
                 resolution="Run it again: it will be stored anew",
             )
+        self.check_time()
+
+    def check_time(self) -> None:
+        """Make sure that marks still protect the run; also after a manifest was put, for this host may have slept.
+
+        Raises:
+            RefusedByPolicy: They do not: what it shared may be gone.
+        """
         elapsed = self._clock.elapsed()
         if elapsed > self._limit:
             raise RefusedByPolicy(

@@ -19,6 +19,8 @@ _WEIGHTS = {
     "verify": 1,
 }
 _INTRUSIONS = ("backup", "backup", "prune", "wait", "replicate", "add", "remove", "wal")
+_MAY_SHARE = ("backup", "replicate")
+"""Programs that may name what a prune is about to sweep: they meet whole prunes, the wait included."""
 _NEVER_BESIDE = {
     "add": ("add", "remove"),
     "remove": ("add", "remove"),
@@ -78,6 +80,9 @@ def _action(luck: random.Random, what: str, *, deep: bool) -> Action:
 def _disturbance(luck: random.Random, what: str, deep: bool) -> Disturbance:
     kind = luck.choice(("kill", "fail", "run", "run") if deep else ("kill", "fail"))
     count = luck.randint(1, 3) if kind == "run" else 0
+    if kind == "run" and what in _MAY_SHARE and luck.random() < 0.5:
+        runs = tuple(_action(luck, each, deep=False) for each in ("prune", "wait", "prune"))
+        return Disturbance(kind, luck.randrange(STORES), luck.randint(1, _LATEST_CALL[what]), luck.random() < 0.5, runs)
     beside = [each for each in _INTRUSIONS if each not in _NEVER_BESIDE.get(what, ())]
     runs = tuple(_action(luck, luck.choice(beside), deep=False) for _ in range(count))
     return Disturbance(kind, luck.randrange(STORES), luck.randint(1, _LATEST_CALL[what]), luck.random() < 0.5, runs)

@@ -15,6 +15,16 @@ RELATION = b"base/relation"
 Files = Mapping[bytes, bytes]
 
 
+def next_tree(contents: Mapping[int, Files], luck: random.Random) -> Files:
+    """Return a tree: mostly a changed one, now and then an earlier one again, or one that shares nothing."""
+    chance = luck.random()
+    if chance < 0.25:
+        return contents[luck.randrange(len(contents))]
+    if chance < 0.4:
+        return {RELATION: luck.randbytes(PAGE), b"f0": luck.randbytes(40)}
+    return changed(contents[len(contents) - luck.randint(1, min(2, len(contents)))], luck)
+
+
 def changed(files: Files, luck: random.Random) -> dict[bytes, bytes]:
     """Return a tree after a little work: files added, removed, rewritten, pages changed, the relation cut or grown."""
     after = dict(files)
