@@ -71,13 +71,15 @@ class ReadingBack:
         self._needs = {manifest.name: {manifest.name, _place(manifest)} for manifest in manifests}
         for store in self._access.stores.stores:
             try:
-                listed = [info.name for info in store.list(f"{names.POINTS}/")]
+                listed: dict[str, list[str]] = {}
+                for info in store.list(f"{names.POINTS}/"):
+                    listed.setdefault(info.name.rpartition("/")[0] + "/", []).append(info.name)
             except CofferError as error:
                 for manifest in manifests:
                     self._report.add(store.url, _place(manifest), "unreadable", str(error))
                 continue
             for manifest in manifests:
-                mine = [name for name in listed if name.startswith(_place(manifest))]
+                mine = listed.get(_place(manifest), [])
                 self._needs[manifest.name].update(mine)
                 if mine:
                     holders[manifest.name].append(store)

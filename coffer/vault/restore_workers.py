@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, Full, Queue
 
 _LOOK = 0.5  # seconds between looks at whether another thread failed, while waiting
 _PATIENCE = 5.0
+"""Seconds that an interrupted command waits for jobs in hand."""
 Job = Callable[[], None]
 
 
@@ -45,8 +47,9 @@ class Workers:
                     thread.join(_LOOK)
         except BaseException:
             self._stopped.set()
+            latest = time.monotonic() + _PATIENCE
             for thread in self._threads:
-                thread.join(_PATIENCE)
+                thread.join(max(0.0, latest - time.monotonic()))
             raise
         if self._failure is not None:
             raise self._failure
