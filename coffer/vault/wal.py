@@ -187,7 +187,7 @@ def facts(
 
 
 def _same(store: Store, keys: IndexKeys, configuration: Configuration, place: str, identity: bytes) -> list[str]:
-    """Return the objects that hold these bytes already; rot and forgeries are none, and the segment is put beside them."""
+    """Return the objects that hold these bytes already; rot and forgeries are none: the segment is put beside them."""
     there = []
     alone = StoreSet([store])
     for info in store.list(f"{place}/"):
