@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from dataclasses import replace
@@ -25,6 +26,7 @@ class Mould:
         self.folder = Path(
             tempfile.mkdtemp(prefix="coffer-model-", dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None)
         )
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         stores = [MemoryStore() for _ in range(STORES)]
         self.identities = [generate_identity(self.folder / f"id{number}") for number in range(3)]
         create_vault(stores, [Recipient.load(self.folder / "id0.pub")], self.folder / "writer0", writer_name="writer0")
