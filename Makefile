@@ -37,7 +37,8 @@ check: install         ## the inner loop: lint, types, walls, unit tests; no ser
 	$(BIN)/pytest -q -m "not integration and not browser" -n 2 tests/unit tests/tables
 
 test: check            ## everything that CI runs: the inner loop, then real services and faults
-	$(BIN)/pytest -q --durations=15 tests/faults tests/integration
+	$(BIN)/pytest -q --durations=10 -n 2 tests/faults
+	$(BIN)/pytest -q --durations=25 tests/integration
 
 bench: bench-vault     ## all that is promised about speed and memory, measured; never part of the tests
 
