@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from coffer.errors import IntegrityError
 from coffer.vault import points
 from coffer.vault.catalogue import Known
 from coffer.vault.chunk_index import ROW
 from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.known_chunks import KnownChunks
+from coffer.vault.lost_objects import find_lost, runs_of
 from coffer.vault.parent_tree import ParentTree
 from coffer.vault.point_request import WriterAccess
 from coffer.vault.points import Manifest
@@ -27,7 +29,7 @@ class BasePoint:
         manifest: Its manifest.
         listed: Names and sizes of all objects that it needs.
         known: Its chunks.
-        whole: Nothing of it is about to be swept; if something is, `listed` and `known` are without it.
+        whole: Nothing of it is lost or about to be swept; if something is, `listed` and `known` are without it.
     """
 
     manifest: Manifest | None = None
@@ -37,18 +39,26 @@ class BasePoint:
 
     @classmethod
     def load(cls, access: WriterAccess, known: Known | None, guard: PruneGuard) -> BasePoint:
-        """Read what a writer needs of a point.
+        """Read what a writer needs of a point. Damage to it harms no later point: what is lost is stored anew.
 
         Raises:
-            IntegrityError: Its list or an index is missing or not genuine.
+            Unreachable: No store that might hold its list or an index answers.
         """
         if known is None:
             return cls()
         manifest = known.manifest
-        data = access.stores.read_needed(manifest.listing)
-        listed = dict(points.open_list(access.configuration, manifest.listing, data).objects)
-        table = ChunkTable.load(access.stores, access.keys, manifest.index)
-        going = {pack.name for pack in table.packs if pack.run.hex() in guard.marked_runs} | guard.marked
+        try:
+            data = access.stores.read_needed(manifest.listing)
+            listed = dict(points.open_list(access.configuration, manifest.listing, data).objects)
+            lost = find_lost(access.stores, listed)
+            table = ChunkTable.load(access.stores, access.keys, [each for each in manifest.index if each not in lost])
+        except IntegrityError as error:
+            access.stores.note(f"nothing is shared with {manifest.name}, which is damaged: {error}")
+            return cls(whole=False)
+        if lost:
+            access.stores.note(f"{len(lost)} objects of {manifest.name} are in no store: what they held is stored anew")
+        runs = guard.marked_runs | runs_of(lost)
+        going = {pack.name for pack in table.packs if pack.run.hex() in runs} | guard.marked | lost
         staying = {name: size for name, size in listed.items() if name not in going}
         chunks = KnownChunks(table.packs, table.rows, staying, _renewed(manifest))
         return cls(manifest, staying, chunks, len(staying) == len(listed))

@@ -55,7 +55,7 @@ class PointBuilder:
             guard = PruneGuard(access.stores, access.keys.vault, access.retention.grace)
             base = BasePoint.load(access, self._parent or self._previous, guard)
             if self._parent is not None and not base.whole:
-                # Its sources would build upon what is about to be swept: they do a full.
+                # Its sources would build upon what is lost or about to be swept: they do a full.
                 self._parent, base = None, BasePoint.load(access, self._previous, guard)
             self._output = RunOutput(access, base, guard, self._options)
         return self

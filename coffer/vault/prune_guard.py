@@ -12,8 +12,9 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from coffer.errors import HeldByAnother, RefusedByPolicy
-from coffer.vault import marks, names
+from coffer.vault import marks
 from coffer.vault.clocks import RunClock
+from coffer.vault.lost_objects import runs_of
 from coffer.vault.store_set import StoreSet
 
 
@@ -47,8 +48,7 @@ class PruneGuard:
     @property
     def marked_runs(self) -> frozenset[str]:
         """Ids, in hex, of the runs whose keys are marked: what is in their packs must not be shared either."""
-        prefix = f"{names.KEYS}/run-"
-        return frozenset(name.split("/")[1][4:] for name in self.marked if name.startswith(prefix))
+        return runs_of(self.marked)
 
     def refresh(self) -> None:
         """Look again; raises as making one does. What was marked once stays marked for this run."""
