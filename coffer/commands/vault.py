@@ -42,6 +42,7 @@ for group in (recipients, writers, retention):
 @click.option("--writer", "writer", type=PATH, required=True, help="New file for the writer's credentials.")
 @click.option("--writer-name", default="writer", help="What people call it.")
 @click.option("--pruner", type=PATH, help="New file for whoever prunes.")
+@click.option("--policy", type=PATH, help="How long points are kept at least; see 'coffer vault retention'.")
 @json_option
 def init(
     urls: Sequence[str],
@@ -53,18 +54,21 @@ def init(
     writer: Path,
     writer_name: str,
     pruner: Path | None,
+    policy: Path | None,
     as_json: bool,
 ) -> None:
     """Make a vault and the writer's credentials; pin its root in the writer's file and in every FILE.pub."""
     from coffer.keys import PrunerCredentials, Recipient
     from coffer.vault.creation import create_vault
+    from coffer.vault.retention_policy import RetentionPolicy
 
+    rules = RetentionPolicy.load(policy) if policy else None
     readers = [*map(Recipient.load, files), *map(Recipient.of_kms, kms_keys)]
     phrases = remembered(passphrase_file, ask)
     if not readers and not phrases:
         raise UsageError("Nobody could open that vault", resolution="Use --recipient, --kms or --passphrase-file")
     stores = open_stores(urls, credentials_file)
-    made = create_vault(stores, readers, writer, writer_name=writer_name, remembered=phrases)
+    made = create_vault(stores, readers, writer, writer_name=writer_name, remembered=phrases, retention=rules)
     if pruner is not None:
         PrunerCredentials(made.vault, made.root).save(pruner)
     say(f"vault {made.vault} in {', '.join(store.url for store in stores)}")

@@ -12,7 +12,11 @@ from coffer.keys.identity import public_path
 from coffer.stack.layout import Layout
 from coffer.vault import names
 from coffer.vault.creation import create_vault
+from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.stores import Store, open_store
+
+RETENTION = RetentionPolicy(keep_days=7)
+"""What the local vault's root signs: whatever a point names is locked for a week in both regions, for everybody."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def ensure_vault(files: VaultFiles, urls: list[str], credentials_file: Path) -> 
     # The writer's file is written before the vault: one without a vault is left from a start that was interrupted.
     files.writer.unlink(missing_ok=True)
     public = public_path(files.identity)
-    create_vault(stores, [Recipient.load(public)], files.writer)
+    create_vault(stores, [Recipient.load(public)], files.writer, retention=RETENTION)
     # Others need the public half, with the vault's root pinned in it, and have no business in escrow.
     shutil.copyfile(public, files.recipient)
     files.pruner.unlink(missing_ok=True)

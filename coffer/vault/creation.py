@@ -13,6 +13,7 @@ from coffer.vault import configuration as configurations
 from coffer.vault import key_objects, names, passphrases
 from coffer.vault.configuration import Configuration, RecipientRecord, WriterRecord
 from coffer.vault.passphrases import Remembered
+from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.stores.protocol import Store
 
 
@@ -23,6 +24,7 @@ def create_vault(
     *,
     writer_name: str = "writer",
     remembered: Sequence[Remembered] = (),
+    retention: RetentionPolicy | None = None,
 ) -> WriterCredentials:
     """Make a vault in empty stores, and its first writer's credentials.
 
@@ -35,6 +37,7 @@ def create_vault(
         writer_path: Where the writer's file goes (0600).
         writer_name: What people call the writer.
         remembered: Passphrases that can open its points.
+        retention: How long points are kept at least; what a point names is locked as long, where a store keeps locks.
 
     Raises:
         UsageError: There is a vault already, or no recipient, or the writer's file exists.
@@ -61,6 +64,7 @@ def create_vault(
         ],
         writers=[WriterRecord(writer_name, credentials.public, credentials.recipient)],
         index_keys=[key_objects.commitment(index_key)],
+        retention=retention.as_keys() if retention else {},
     )
     saved = credentials.save(writer_path)
     _write(stores, configuration, root_secret, index_key, [named for _, named in kept])

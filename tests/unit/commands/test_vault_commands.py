@@ -310,3 +310,16 @@ def test_where_no_vault_is_there_is_none_to_verify(tmp_path: Path, run: Run) -> 
         assert answer.code == 10
         assert answer.err.startswith("coffer: There is no vault there: ")
         assert not (tmp_path / "not-mounted").exists()
+
+
+def test_a_new_vault_has_the_policy_that_it_was_made_with(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "keep.toml").write_text("keep-days = 30\n")
+    (tmp_path / "wrong.toml").write_text("keep-dyas = 30\n")
+    identity, store = tmp_path / "id", f"file://{tmp_path}/store"
+    run("keygen", "--out", identity)
+    words = ("vault", "init", "--store", store, "--recipient", f"{identity}.pub", "--writer", tmp_path / "writer")
+    assert run(*words, "--policy", tmp_path / "wrong.toml").code == 2
+    assert not (tmp_path / "store").exists()
+    assert run(*words, "--policy", tmp_path / "keep.toml").code == 0
+    shown = run("vault", "retention", "show", "--store", store, "--identity", identity, "--json").document
+    assert shown["keep-days"] == 30
