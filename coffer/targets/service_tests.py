@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -76,7 +77,7 @@ def find_tests_image(registry: Registry, image: ImageReference) -> ImageReferenc
 
 
 def run_tests(tests: ServiceTests, *, report: Report = lambda _outcome: None) -> tuple[TestOutcome, ...]:
-    """Run all tests of an image, one after the other.
+    """Run all tests of an image; its own suites beside each other, and alone what measures how fast it answers.
 
     A test that fails is an outcome. What is raised says nothing about the image.
 
@@ -100,11 +101,9 @@ def run_tests(tests: ServiceTests, *, report: Report = lambda _outcome: None) ->
         try:
             with _stand_in(tests, client, services) as (containers, service):
                 containers.fetch(tests.image)
-                note(_suite("unit", tests.unit, tests, client, containers, services))
-                prepared = _migrate(client, tests, services)
-                note(prepared)
-                if prepared.status is TestStatus.PASSED:
-                    note(_suite("integration", tests.integration, tests, client, containers, services))
+                for outcome in _suites(tests, client, containers, services):
+                    note(outcome)
+                if all(outcome.name != "migrations" or outcome.status is TestStatus.PASSED for outcome in outcomes):
                     for outcome in black_box.try_out(containers, service, tests.image, _expectation(tests)):
                         note(outcome)
         except DockerException as error:
@@ -115,6 +114,19 @@ def run_tests(tests: ServiceTests, *, report: Report = lambda _outcome: None) ->
     for each in missing:
         note(TestOutcome(each, TestStatus.NOT_RUN, detail="the migrations before it failed"))
     return tuple(outcomes)
+
+
+def _suites(
+    tests: ServiceTests, client: docker.DockerClient, containers: Containers, services: ThrowawayServices
+) -> Iterator[TestOutcome]:
+    """Run the unit tests beside the migrations and the integration tests that need them."""
+    with ThreadPoolExecutor(1, "unit-tests") as beside:
+        unit = beside.submit(_suite, "unit", tests.unit, tests, client, containers, services)
+        prepared = _migrate(client, tests, services)
+        yield prepared
+        if prepared.status is TestStatus.PASSED:
+            yield _suite("integration", tests.integration, tests, client, containers, services)
+        yield unit.result()
 
 
 def _expectation(tests: ServiceTests) -> black_box.Expectation:
