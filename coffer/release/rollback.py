@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from coffer.errors import RefusedByPolicy
-from coffer.release.images import ImageReference
 from coffer.release.observed import Colour, ObservedService
 from coffer.release.plan import PlanKind, ReleasePlan, RolloutPolicy
 from coffer.release.planner import draining
@@ -154,8 +153,3 @@ def _back(
         steps.append(draining(bad, service, policy))
         steps.append(Stop(colour=bad))
     return tuple(steps)
-
-
-def describe_target(plan: ReleasePlan) -> str:
-    """Return in a few words where a plan leads."""
-    return f"{plan.environment} to {ImageReference.parse(plan.image).short} on {plan.new}"

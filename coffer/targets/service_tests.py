@@ -101,9 +101,7 @@ def run_tests(tests: ServiceTests, *, report: Report = lambda _outcome: None) ->
         try:
             with _stand_in(tests, client, services) as (containers, service):
                 containers.fetch(tests.image)
-                for outcome in _suites(tests, client, containers, services):
-                    note(outcome)
-                if all(outcome.name != "migrations" or outcome.status is TestStatus.PASSED for outcome in outcomes):
+                if _suites(tests, client, containers, services, note):
                     for outcome in black_box.try_out(containers, service, tests.image, _expectation(tests)):
                         note(outcome)
         except DockerException as error:
@@ -117,16 +115,18 @@ def run_tests(tests: ServiceTests, *, report: Report = lambda _outcome: None) ->
 
 
 def _suites(
-    tests: ServiceTests, client: docker.DockerClient, containers: Containers, services: ThrowawayServices
-) -> Iterator[TestOutcome]:
-    """Run the unit tests beside the migrations and the integration tests that need them."""
+    tests: ServiceTests, client: docker.DockerClient, containers: Containers, services: ThrowawayServices, note: Report
+) -> bool:
+    """Run the unit tests beside the migrations and the integration tests; tell whether the database is ready."""
     with ThreadPoolExecutor(1, "unit-tests") as beside:
         unit = beside.submit(_suite, "unit", tests.unit, tests, client, containers, services)
         prepared = _migrate(client, tests, services)
-        yield prepared
-        if prepared.status is TestStatus.PASSED:
-            yield _suite("integration", tests.integration, tests, client, containers, services)
-        yield unit.result()
+        note(prepared)
+        ready = prepared.status is TestStatus.PASSED
+        if ready:
+            note(_suite("integration", tests.integration, tests, client, containers, services))
+        note(unit.result())
+    return ready
 
 
 def _expectation(tests: ServiceTests) -> black_box.Expectation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from coffer.errors import IntegrityError
 from coffer.vault.chunks import ChunkNumbers
-from coffer.vault.extents import chunks_of
 from coffer.vault.known_chunks import Rows, ids_of
-from coffer.vault.trees import TreeEntry
 
 
 class Usage(NamedTuple):
@@ -58,9 +56,3 @@ def usage(live: Sequence[NDArray[np.int64]], numbers: ChunkNumbers) -> Usage:
     added = np.zeros(ids.size, np.int64)
     np.add.at(added, place, total[used])
     return Usage(ids, added)
-
-
-def used_chunks(trees: Iterable[Iterable[TreeEntry]], numbers: ChunkNumbers) -> set[bytes]:
-    """Return the ids of all chunks that entries refer to."""
-    used = chunks_of(b"".join(entry.extents for entries in trees for entry in entries))
-    return {numbers.id(number) for number in used.tolist()}

@@ -10,9 +10,8 @@ from coffer.vault.prune_guard import PruneGuard
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
 
-_KEYS = f"{names.KEYS}/run-"
-_RUN_KEYS = (_KEYS, f"{names.KEYS}/wal-")
-_PREFIXES = (_KEYS, f"{names.PACKS}/", f"{names.TREES}/", f"{names.INDEX}/")
+_OF_RUNS = (names.RUN_KEYS, f"{names.KEYS}/wal-")
+_PREFIXES = (names.RUN_KEYS, f"{names.PACKS}/", f"{names.TREES}/", f"{names.INDEX}/")
 
 
 def commit_point(
@@ -67,7 +66,7 @@ def complete_store(store: Store, everywhere: StoreSet, objects: Mapping[str, int
         IntegrityError: An object is nowhere as it was written.
     """
     present = {info.name: info.size for prefix in _PREFIXES for info in store.list(prefix)}
-    keys: dict[str, str] = {name.rpartition("/")[0]: name for name in present if name.startswith(_KEYS)}
+    keys: dict[str, str] = {name.rpartition("/")[0]: name for name in present if name.startswith(names.RUN_KEYS)}
     there = []
     for name, size in objects.items():
         if present.get(name, _listed(store, name)) == size:
@@ -93,7 +92,7 @@ def lock_end(store: Store, window: timedelta) -> datetime | None:
 def _foundation(store: Store) -> list[str]:
     """Return what every point needs and none names: configurations, the root key, index keys, passphrases."""
     found = [info.name for prefix in (names.CONFIGURATION, names.KEYS) for info in store.list(f"{prefix}/")]
-    return [name for name in found if not name.startswith(_RUN_KEYS)]
+    return [name for name in found if not name.startswith(_OF_RUNS)]
 
 
 def _listed(store: Store, name: str) -> int | None:

@@ -8,7 +8,6 @@ from coffer.vault import names
 from coffer.vault.store_set import StoreSet
 
 _SHARED = (names.PACKS, names.TREES, names.INDEX)
-RUN_KEYS = f"{names.KEYS}/run-"
 
 
 def find_lost(stores: StoreSet, listed: Collection[str]) -> frozenset[str]:
@@ -23,13 +22,13 @@ def find_lost(stores: StoreSet, listed: Collection[str]) -> frozenset[str]:
     """
     there = {name for prefix in _SHARED for name in stores.sizes(f"{prefix}/")}
     # A key may have been wrapped anew under another name.
-    keys = {_place(name) for name in stores.sizes(RUN_KEYS)}
+    keys = {_place(name) for name in stores.sizes(names.RUN_KEYS)}
     return frozenset(name for name in listed if name not in there and _place(name) not in keys)
 
 
 def runs_of(objects: Collection[str]) -> frozenset[str]:
     """Return the ids, in hex, of the runs whose keys are among some objects."""
-    return frozenset(_place(name).removeprefix(RUN_KEYS) for name in objects if name.startswith(RUN_KEYS))
+    return frozenset(_place(name).removeprefix(names.RUN_KEYS) for name in objects if name.startswith(names.RUN_KEYS))
 
 
 def _place(name: str) -> str:

@@ -20,6 +20,8 @@ POINTS = "points"
 WAL = "wal"
 PROOFS = "proofs"
 MARKS = "marks"
+RUN_KEYS = f"{KEYS}/run-"
+"""Keys of runs: `keys/run-KEYID`, wrapped anew under another name when recipients change."""
 
 _NAME = re.compile(r"(?P<prefix>[A-Za-z0-9._/-]+)/(?P<id>[0-9a-f]{32})-(?P<sha256>[0-9a-f]{64})")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")

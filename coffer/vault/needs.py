@@ -11,7 +11,7 @@ from coffer.vault.clocks import SKEW
 from coffer.vault.points import ObjectList
 from coffer.vault.stores.protocol import ObjectInfo
 
-PRUNED = (f"{names.PACKS}/", f"{names.TREES}/", f"{names.INDEX}/", f"{names.KEYS}/run-")
+PRUNED = (f"{names.PACKS}/", f"{names.TREES}/", f"{names.INDEX}/", names.RUN_KEYS)
 """Objects that go once no point names them; keys of other kinds and configurations never do."""
 _BY_PLACE = (f"{names.POINTS}/", f"{names.LISTS}/", f"{names.PROOFS}/")
 """Objects that go with the point in whose place they stand."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coffer.vault import chunk_index, key_objects, names, points
+from coffer.vault import chunk_index, names, points
 from coffer.vault.capture import Fact, Kind
 from coffer.vault.chunk_index import PackRecord
 from coffer.vault.chunk_usage import Usage, usage
@@ -161,6 +161,6 @@ def _name_run_keys(access: WriterAccess, output: RunOutput, runs: set[bytes]) ->
     """Name the key objects of earlier runs as they are now: they may have been rewrapped."""
     if not runs:
         return
-    for name, size in access.stores.sizes(f"{names.KEYS}/{key_objects.RUN}-").items():
-        if bytes.fromhex(name.split("/")[1].removeprefix("run-")) in runs:
+    for name, size in access.stores.sizes(names.RUN_KEYS).items():
+        if bytes.fromhex(name.rpartition("/")[0].removeprefix(names.RUN_KEYS)) in runs:
             output.objects[name] = size

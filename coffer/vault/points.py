@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,10 +76,6 @@ class Point:
     def source(self, name: str) -> PointSource | None:
         """Return one of its sources by name."""
         return next((source for source in self.sources if source.name == name), None)
-
-    def in_stores(self, stores: tuple[str, ...]) -> Point:
-        """Return the same point, known to be in these stores."""
-        return replace(self, stores=stores)
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coffer.errors import IntegrityError
-from coffer.vault import chunk_index, trees
-from coffer.vault.chunk_index import Location
+from coffer.vault import trees
 from coffer.vault.chunks import ChunkNumbering
 from coffer.vault.index_keys import IndexKeys
-from coffer.vault.points import Manifest, SourceRecord
+from coffer.vault.points import SourceRecord
 from coffer.vault.store_set import StoreSet
 from coffer.vault.trees import TreeEntry
 
@@ -31,15 +30,3 @@ def read_entries(
                 raise IntegrityError("A point's paths are out of order", detail=f"{entry.path!r} in {name}")
             last = entry.path
             yield entry
-
-
-def read_locations(stores: StoreSet, keys: IndexKeys, manifest: Manifest) -> dict[bytes, Location]:
-    """Return where a point's chunks are.
-
-    Raises:
-        IntegrityError: An index is missing or not genuine.
-    """
-    locations: dict[bytes, Location] = {}
-    for name in manifest.index:
-        locations.update(chunk_index.open_segment(keys, name, stores.read_needed(name)))
-    return locations

@@ -175,17 +175,6 @@ def presence(stores: StoreSet, configuration: Configuration, cluster: str, segme
     return present
 
 
-def facts(
-    stores: StoreSet, keys: IndexKeys, configuration: Configuration, cluster: str, segment: str
-) -> Mapping[str, Fact]:
-    """Return what was remembered beside a segment."""
-    found = stores.names(f"{_place(cluster, segment)}/")
-    if not found:
-        raise NotThere(f"There is no WAL {segment}", detail=f"of {cluster} in {stores.describe()}")
-    headers = _genuine(stores, found, lambda name, data: _open_header(data, name, keys, configuration)[0])
-    return headers[0].facts
-
-
 def _same(store: Store, keys: IndexKeys, configuration: Configuration, place: str, identity: bytes) -> list[str]:
     """Return the objects that hold these bytes already; rot and forgeries are none: the segment is put beside them."""
     there = []

@@ -171,14 +171,6 @@ class VaultWriter:
         """
         return wal.presence(self._stores, self._configuration, cluster, segment)
 
-    def wal_facts(self, cluster: str, segment: str) -> Mapping[str, Fact]:
-        """Return what was remembered beside a segment.
-
-        Raises:
-            NotThere: No store has it.
-        """
-        return wal.facts(self._stores, self._keys, self._configuration, cluster, segment)
-
     def _refresh(self) -> None:
         """Take in a change of recipients, writers or keys: a writer lives for weeks and must not wrap to the past."""
         now = configurations.reload(self._stores, self._configuration)

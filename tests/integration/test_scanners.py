@@ -12,7 +12,16 @@ import docker
 import pytest
 
 from coffer.release.findings import ScanReport, ScanStatus, Severity
-from coffer.scanners import ScanSubject, bill_of_materials, prepare, run_all, standard_scanners, to_sarif
+from coffer.scanners import (
+    ScanSubject,
+    Trivy,
+    bill_of_materials,
+    prepare,
+    run_all,
+    scan_one,
+    standard_scanners,
+    to_sarif,
+)
 from coffer.targets.image_builder import build_and_push
 from tests.services.registry import Registry, registry_server
 
@@ -100,6 +109,12 @@ def test_a_planted_secret_is_found_by_two_witnesses_in_source_and_image(reports)
     identities = [{f.identity for f in reports[name].findings} for name in ("trivy", "gitleaks")]
     assert "secret:image:app/config.js:1" in identities[0] & identities[1]
     assert TOKEN not in repr(reports)
+
+
+def test_what_was_scanned_before_is_found_again_by_its_layers(subject: ScanSubject, reports) -> None:
+    again = scan_one(Trivy(), subject, timeout=120)
+    assert again.findings == reports["trivy"].findings
+    assert found(again)["github-pat"] is Severity.CRITICAL
 
 
 def test_root_a_floating_base_and_an_end_of_life_are_found(reports) -> None:

@@ -46,10 +46,6 @@ class Programs:
         """Return the variables the programs need: the wheel's run path names the machine that built it."""
         return {"LD_LIBRARY_PATH": str(self.prefix / "lib"), "LC_ALL": "C.UTF-8"}
 
-    def has_extension(self, name: str) -> bool:
-        """Tell whether `CREATE EXTENSION name` can work."""
-        return (self.prefix / "share" / "extension" / f"{name}.control").is_file()
-
 
 def programs(staging: Path | None = None) -> Programs:
     """Find PostgreSQL 18.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
@@ -19,9 +18,9 @@ from coffer.errors import (
 )
 from coffer.vault.stores.gs_bucket import GsBucket
 from coffer.vault.stores.gs_client import GsOptions, status_of
+from coffer.vault.stores.many import for_each
 from coffer.vault.stores.protocol import Buffer, ObjectInfo, as_bytes
 
-_LOCK_THREADS = 16
 _CONFLICTS = 5
 _PAGE = 1000
 
@@ -130,14 +129,7 @@ class GsStore:
         """
         if not names or not self.keeps_locks:
             return
-        with ThreadPoolExecutor(min(_LOCK_THREADS, len(names))) as pool:
-            futures = [pool.submit(self._lock, name, until) for name in names]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        for_each(names, lambda name: self._lock(name, until))
 
     def locked_until(self, name: str) -> datetime | None:
         """Ask for an object's retention; only mode Locked counts."""

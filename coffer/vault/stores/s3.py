@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 
 from coffer.errors import NotAllowed, NotThere, RefusedByPolicy
+from coffer.vault.stores.many import for_each
 from coffer.vault.stores.protocol import Buffer, ObjectInfo
 from coffer.vault.stores.s3_bucket import S3Bucket
 from coffer.vault.stores.s3_client import BeyondEnd, S3Options
 from coffer.vault.stores.s3_locks import held_until, lock_version
 from coffer.vault.stores.s3_upload import lock_arguments, upload
-
-_LOCK_THREADS = 16
 
 
 class S3Store:
@@ -117,14 +115,7 @@ class S3Store:
         """
         if not names or not self.keeps_locks:
             return
-        with ThreadPoolExecutor(min(_LOCK_THREADS, len(names))) as pool:
-            futures = [pool.submit(lock_version, self._bucket, name, until) for name in names]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        for_each(names, lambda name: lock_version(self._bucket, name, until))
 
     def locked_until(self, name: str) -> datetime | None:
         """Ask for an object's retention; only COMPLIANCE counts."""

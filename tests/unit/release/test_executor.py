@@ -208,3 +208,29 @@ def test_the_same_release_again_is_carried_out_again_when_what_it_left_is_not_we
     assert target.observed.active is Colour.BLUE
     assert target.observed.blue.image == str(NEW)
     assert target.observed.blue.healthy
+
+
+def test_what_an_earlier_plan_of_the_same_release_left_is_not_walked_back() -> None:
+    target = MemoryTarget(serving_blue())
+    _run(_plan(target.observed), target)
+    again = _plan(replace(target.observed, green=replace(target.observed.green, healthy=False)))
+    before = target.observed
+    assert switch_back(again, target, target.acquire(again.release, timedelta(minutes=5))) == ()
+    assert target.observed == before
+
+
+def test_the_same_release_again_killed_half_way_is_struck_out_and_nothing_is_switched() -> None:
+    target = MemoryTarget(serving_blue())
+    _run(_plan(target.observed), target)
+    target.observed = replace(target.observed, green=replace(target.observed.green, healthy=False))
+
+    def die(step: steps.Step) -> None:
+        if isinstance(step, steps.Switch):
+            raise Killed
+
+    target.before = die
+    with pytest.raises(Killed):
+        _run(_plan(target.observed), target)
+    plan = plan_rollback(target.observed, SPEC, RolloutPolicy(), release="r3", requested_by="ann", reason="killed")
+    assert plan.new is Colour.GREEN
+    assert not any(isinstance(step, steps.Switch) for step in plan.steps)
