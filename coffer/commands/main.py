@@ -21,12 +21,16 @@ _NOUNS = {
     "points": ("points", "List recovery points, newest last."),
     "verify": ("verify", "Prove that a vault's bytes are what was written."),
     "restore": ("restore", "Bring a point back into an empty folder."),
+    "ls": ("ls", "Show what a point holds."),
+    "diff": ("diff", "Show what differs between two points."),
     "prune": ("prune", "Remove points that no rule keeps."),
     "replicate": ("replicate", "Bring other stores up to one."),
     "wal": ("wal", "Push, fetch, receive and audit PostgreSQL's WAL."),
+    "files": ("files", "Ship new files within seconds."),
     "drill": ("drill", "Prove that a disaster can be survived."),
     "recover": ("recover", "Bring a service back."),
     "kit": ("kit", "Write the recovery kit."),
+    "doctor": ("doctor", "Look at keys, stores, clock, schedules: a line each."),
     "release": ("release", "Release a service, approve, go back."),
     "drift": ("drift", "Compare what runs with what was released."),
     "ledger": ("ledger", "The signed record of what was done."),
@@ -40,10 +44,10 @@ class _Nouns(click.Group):
     """Loads a noun's file when it is asked for: `coffer wal push` must not pay for Prefect's or boto3's import."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [noun for noun, (module, _) in _NOUNS.items() if importlib.util.find_spec(f"coffer.commands.{module}")]
+        return list(filter(_is_there, _NOUNS))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+        if not _is_there(cmd_name):
             return None
         module, _ = _NOUNS[cmd_name]
         command: click.Command = getattr(importlib.import_module(f"coffer.commands.{module}"), cmd_name)
@@ -52,6 +56,10 @@ class _Nouns(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(noun, _NOUNS[noun][1]) for noun in self.list_commands(ctx)])
+
+
+def _is_there(noun: str) -> bool:
+    return noun in _NOUNS and importlib.util.find_spec(f"coffer.commands.{_NOUNS[noun][0]}") is not None
 
 
 @click.group(cls=_Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
