@@ -6,7 +6,7 @@ behind the sink. Neither knows how the other works.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -112,6 +112,13 @@ class Parent(Protocol):
         """Return what stood at a path, or None."""
         ...
 
+    def worn_pages(self, path: bytes) -> NDArray[np.uint32]:
+        """Return those pages of a file that shall be read and given again, ascending.
+
+        What holds them is used to so small a part that a restore would read too much in vain.
+        """
+        ...
+
 
 class SourceSink(Protocol):
     """Takes one source's tree. Entries may come in any order; a path comes once.
@@ -134,6 +141,21 @@ class SourceSink(Protocol):
         self, entry: Entry, blocks: Iterable[Buffer | Hole], *, ctime_ns: int = 0, split: Split = Split.CONTENT
     ) -> None:
         """Add a file with all its content, in blocks of any size; holes of a sparse file as `Hole`."""
+        ...
+
+    def add_parts(self, entry: Entry, size: int, read: Callable[[int, int], bytes]) -> None:
+        """Add a large file, cut at every whole MiB, whose content is read in the vault's own threads.
+
+        Args:
+            entry: The file.
+            size: Bytes of content.
+            read: Returns the content at an offset, exactly as many bytes as asked for. It is called from several
+                threads, in any order, also after this returned: until `wait_read` does.
+        """
+        ...
+
+    def wait_read(self) -> None:
+        """Wait until the parts of all files that were added are read."""
         ...
 
     def add_link(self, entry: Entry, *, ctime_ns: int = 0) -> None:

@@ -34,6 +34,12 @@ class ChunkPipeline:
         self.submit_as(number, data)
         return number
 
+    def submit_read(self, read: Callable[[], bytes]) -> int:
+        """Hand over a chunk that is read in the thread that stores it; returns its number."""
+        number = self.numbers.reserve()
+        self.run(lambda: self.numbers.settle(number, self._packer.store(read())))
+        return number
+
     def submit_as(self, number: int, data: bytes) -> None:
         """Hand over a chunk whose number was reserved before."""
         self.run(lambda: self.numbers.settle(number, self._packer.store(data)))
@@ -51,13 +57,17 @@ class ChunkPipeline:
         if self._failure is not None:
             raise self._failure
 
-    def finish(self) -> None:
-        """Wait for all that was handed over; then every number is settled and every pack emitted."""
+    def wait(self) -> None:
+        """Wait for all that was handed over."""
         for _ in range(self._in_work):
             self._room.acquire()
         for _ in range(self._in_work):
             self._room.release()
         self.check()
+
+    def finish(self) -> None:
+        """Wait for all that was handed over; then every number is settled and every pack emitted."""
+        self.wait()
         self._packer.finish()
 
     def abandon(self) -> None:

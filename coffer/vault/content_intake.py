@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from coffer.errors import UsageError
 from coffer.vault import chunks, extents, splitting
 from coffer.vault.capture import Buffer, Hole, Split
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
@@ -53,6 +54,27 @@ class ContentIntake:
                 self._limit.take(len(only))
             return self._whole(path, only)
         return self._split(path, blocks, split)
+
+    def take_parts(self, size: int, read: Callable[[int, int], bytes]) -> Content:
+        """Take a large file that is read in threads, a chunk each; its tail is bundled where it is small."""
+        parts, offset = [], 0
+        while size - offset > chunks.SMALL_FILE:
+            length = min(chunks.CHUNK_SIZE, size - offset)
+            number = self._pipeline.submit_read(lambda offset=offset, length=length: self._read(read, offset, length))  # type: ignore[misc]
+            parts.append(extents.single(number, 0, length))
+            offset += length
+        if offset < size:
+            data = self._read(read, offset, size - offset)
+            parts.append(extents.single(*self._bundle.add(data), len(data)))
+        return Content(size, b"", b"".join(parts))
+
+    def _read(self, read: Callable[[int, int], bytes], offset: int, length: int) -> bytes:
+        if self._limit is not None:
+            self._limit.take(length)
+        data = read(offset, length)
+        if len(data) != length:
+            raise UsageError("A source gave another amount than it was asked for", detail=f"{len(data)}, not {length}")
+        return data
 
     def _split(self, path: bytes, blocks: Iterable[Buffer | Hole], split: Split) -> Content:
         size, parts, digest = 0, [], b""

@@ -94,6 +94,17 @@ def join(extents: Extents) -> Extents:
     return build(chunk[first], offset[first], lengths)
 
 
+def pages_in(extents: Extents, chunks: NDArray[np.uint32], page_size: int) -> NDArray[np.uint32]:
+    """Return the pages of a file, ascending, that lie in some chunks in whole or in part."""
+    starts, ends = _bounds(extents)
+    chosen = np.isin(extents["chunk"], chunks)
+    first, beyond = starts[chosen] // page_size, -(-ends[chosen] // page_size)
+    counts = beyond - first
+    offsets = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    pages: NDArray[np.uint32] = np.unique(np.repeat(first, counts) + offsets).astype(np.uint32)
+    return pages
+
+
 def _bounds(extents: Extents) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     ends = np.cumsum(extents["length"].astype(np.int64))
     return ends - extents["length"], ends

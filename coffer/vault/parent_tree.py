@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from coffer.errors import IntegrityError
 from coffer.vault import extents, trees
-from coffer.vault.capture import Fact, Look, StoredEntry
+from coffer.vault.capture import PAGE_SIZE, Fact, Look, StoredEntry
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.points import SourceRecord
@@ -83,6 +83,16 @@ class ParentTree:
         """Return what stood at a path, or None."""
         found = self.find(path)
         return found.stored() if found else None
+
+    def worn_pages(self, path: bytes) -> NDArray[np.uint32]:
+        """Return those pages of a file that lie in chunks that are to be stored anew."""
+        found = self.find(path) if self._renew else None
+        if found is None:
+            return np.empty(0, np.uint32)
+        every = extents.from_bytes(found.extents)
+        used = np.unique(every["chunk"][every["chunk"] != extents.HOLE])
+        worn = [number for number in used.tolist() if self._numbers.id(number) in self._renew]
+        return extents.pages_in(every, np.array(worn, np.uint32), PAGE_SIZE)
 
     def in_order(self) -> None:
         """Promise to ask for ascending paths only."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class TreeCapture:
         self.parent = parent
         self.trees = trees
         self._bundle = bundle
+        self._pipeline = pipeline
         self._intake = ContentIntake(keys, pipeline, bundle, parent, options.limit)
         self._progress = options.progress
         self._ordered = False
@@ -77,6 +78,16 @@ class TreeCapture:
         if entry.link:
             self._linked[entry.link] = content, ctime_ns
         self._keep(_tree_entry(entry, content, ctime_ns))
+
+    def add_parts(self, entry: Entry, size: int, read: Callable[[int, int], bytes]) -> None:
+        """Add a large file whose parts are read in threads."""
+        content = self._intake.take_parts(size, read)
+        self.read += content.size
+        self._keep(_tree_entry(entry, content, 0))
+
+    def wait_read(self) -> None:
+        """Wait until the parts of all files are read."""
+        self._pipeline.wait()
 
     def add_link(self, entry: Entry, *, ctime_ns: int = 0) -> None:
         """Add another name of a file that was added."""

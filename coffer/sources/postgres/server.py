@@ -118,9 +118,13 @@ class PostgresServer:
         (data / _CONFIG).write_text(lines)
         self._write_access(data)
 
-    def configure_access(self) -> None:
-        """Write `pg_hba.conf` and `pg_ident.conf`: the superuser by `peer`, the rest by SCRAM."""
-        self._write_access(self.data)
+    def configure_access(self, folder: Path | None = None) -> None:
+        """Write `pg_hba.conf` and `pg_ident.conf`: the superuser by `peer`, the rest by SCRAM.
+
+        Args:
+            folder: Where; default: the data folder. Elsewhere it needs `hba_file` and `ident_file` among the overrides.
+        """
+        self._write_access(folder or self.data)
 
     def _write_access(self, data: Path) -> None:
         (data / "pg_ident.conf").write_text(

@@ -11,6 +11,9 @@ import zstandard
 from coffer.errors import IntegrityError, OutsideSystemError
 from coffer.sources.postgres.backup_tree import BackupTree
 from coffer.sources.postgres.base_backup import BaseBackup
+from coffer.sources.postgres.capture_choice import Capture, split_capture
+from coffer.sources.postgres.direct import capture_direct
+from coffer.sources.postgres.local_cluster import LocalCluster, NotLocal
 from coffer.sources.postgres.manifest import BackupManifest
 from coffer.sources.postgres.replication import Identity, ReplicationConnection, ServerSaid
 from coffer.sources.postgres.wal import format_lsn
@@ -31,13 +34,20 @@ class PostgresSource:
 
     Args:
         name: Its name inside the point.
-        conninfo: How to reach it; the role needs REPLICATION.
+        conninfo: How to reach it; the role needs REPLICATION. It may hold `capture=auto|direct|stream` beside libpq's
+            own options.
         cluster: Name of its WAL in the vault; default: the system identifier.
+        capture: `direct` reads the data folder, `stream` uses the replication protocol, `auto` takes the first that
+            can be done.
+
+    Raises:
+        UsageError: There is no such capture.
     """
 
-    def __init__(self, name: str, conninfo: str, *, cluster: str = "") -> None:
+    def __init__(self, name: str, conninfo: str, *, cluster: str = "", capture: str = "auto") -> None:
         self._name = name
-        self._conninfo = conninfo
+        self._conninfo, said = split_capture(conninfo)
+        self._capture = Capture.parse(said or capture)
         self._cluster = cluster
 
     @property
@@ -63,6 +73,13 @@ class PostgresSource:
             Unreachable: No server there.
             OutsideSystemError: The server refused.
         """
+        try:
+            with LocalCluster(self._conninfo) as cluster:
+                facts = capture_direct(cluster, sink, kind, parent, name=self._name)
+                return {**facts, "cluster": self._cluster or str(cluster.about.system)}
+        except NotLocal:
+            if self._capture is Capture.DIRECT:
+                raise
         with ReplicationConnection(self._conninfo) as connection:
             if connection.server_version < _OLDEST:
                 raise OutsideSystemError("PostgreSQL is too old", detail=str(connection.server_version))

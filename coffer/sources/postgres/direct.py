@@ -1,0 +1,81 @@
+"""Capture on the database's own host: the data folder itself is read in parallel, in backup mode."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from coffer.sources.postgres.data_folder import CONTROL_FILE, DataFolder, Found
+from coffer.sources.postgres.direct_tree import DirectTree, entry_of, made_file
+from coffer.sources.postgres.local_cluster import LocalCluster, Stopped
+from coffer.sources.postgres.page_reader import PageReader
+from coffer.sources.postgres.wal import format_lsn
+from coffer.vault.capture import Fact, Kind, Parent, SourceSink
+
+_CHECKPOINT_LINE = re.compile(rb"^CHECKPOINT LOCATION: (\S+)", re.MULTILINE)
+
+
+def capture_direct(
+    cluster: LocalCluster, sink: SourceSink, kind: Kind, parent: Parent | None, *, name: str
+) -> dict[str, Fact]:
+    """Back a cluster up into the sink.
+
+    Returns:
+        The facts, as `stream` leaves them, too.
+
+    Raises:
+        NotAllowed: A file may not be read.
+        OutsideSystemError: The server or the file system failed.
+    """
+    started = datetime.now(UTC)
+    start, timeline = cluster.start(f"coffer {name}")
+    folder = DataFolder(cluster.about.data, cluster.about.version // 10_000)
+    reader = PageReader(folder.root, start, checks=cluster.about.checksums)
+    tree = DirectTree(sink, reader)
+    tree.take(folder.scan())
+    sink.wait_read()
+    control = _control(cluster)
+    sink.add_file(entry_of(control), [cluster.control_file()])  # last, as upstream does
+    stopped = cluster.stop()
+    _add_label(sink, stopped, control)
+    checkpoint = _CHECKPOINT_LINE.search(stopped.label)
+    notes: list[Fact] = list(folder.notes)
+    return {
+        "kind": Kind.FULL.value,
+        "kind_reason": "",
+        "capture": "direct",
+        "started": started.isoformat(),
+        "stopped": datetime.now(UTC).isoformat(),
+        "system_identifier": str(cluster.about.system),
+        "version": cluster.about.version,
+        "segment_size": cluster.about.segment_size,
+        "timeline": timeline,
+        "start_lsn": format_lsn(start),
+        "stop_lsn": format_lsn(stopped.position),
+        "stop_timeline": timeline,
+        "wal_ranges": [[timeline, format_lsn(start), format_lsn(stopped.position)]],
+        "checkpoint": checkpoint[1].decode() if checkpoint else None,
+        "backup_label": stopped.label,
+        "tablespaces": _facts(cluster.tablespaces()),
+        "checksums": cluster.about.checksums,
+        "notes": notes,
+    }
+
+
+def _control(cluster: LocalCluster) -> Found:
+    status = (cluster.about.data / os.fsdecode(CONTROL_FILE)).stat()
+    mode = stat.S_IMODE(status.st_mode)
+    return Found(CONTROL_FILE, True, mode, status.st_uid, status.st_gid, status.st_size, status.st_mtime_ns)
+
+
+def _add_label(sink: SourceSink, stopped: Stopped, like: Found) -> None:
+    sink.add_file(made_file(b"backup_label", like), [stopped.label])
+    if stopped.tablespace_map:
+        sink.add_file(made_file(b"tablespace_map", like), [stopped.tablespace_map])
+
+
+def _facts(mapping: Mapping[str, str]) -> dict[str, Fact]:
+    return dict(mapping)
