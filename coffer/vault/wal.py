@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,6 +34,7 @@ from coffer.vault.stores.protocol import Store
 T = TypeVar("T")
 _SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial-[0-9]+|\.[0-9A-F]{8}\.backup)?|[0-9A-F]{8}\.history")
 _LARGEST = 1 << 30
+_PLACED_SECONDS = 300
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,37 +51,77 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any]
 
 
-def put(
-    stores: StoreSet,
-    keys: IndexKeys,
-    configuration: Configuration,
-    run: Run,
-    cluster: str,
-    segment: str,
-    data: bytes,
-    facts: Mapping[str, Fact],
-) -> None:
-    """Put a segment into every store that lacks it; see `VaultWriter.put_wal`."""
-    place = _place(cluster, segment)
-    failures: dict[str, CofferError] = {}
-    sealed: tuple[str, bytes] | None = None
-    identity = keys.chunk_id(data)
+class WalFile:
+    """One WAL file on its way in: what must be there of it, and, once asked for, its sealed object.
+
+    Args:
+        keys: The vault's index keys.
+        run: Whose key seals it.
+        cluster: Name of the cluster.
+        segment: Name of the file.
+        data: Its bytes.
+        facts: What a writer may read of it later.
+
+    Attributes:
+        place: Where its objects stand.
+        identity: What its bytes are recognised by.
+
+    Raises:
+        UsageError: It has no name of a WAL file, or is larger than any.
+    """
+
+    def __init__(
+        self, keys: IndexKeys, run: Run, cluster: str, segment: str, data: bytes, facts: Mapping[str, Fact]
+    ) -> None:
+        self.place = _place(cluster, segment)
+        if len(data) > _LARGEST:
+            raise UsageError("A WAL file has at most 1 GiB", detail=segment)
+        self.cluster, self.segment, self.data, self.facts, self.run = cluster, segment, data, dict(facts), run
+        self._keys = keys
+        self._sealed: tuple[str, bytes] | None = None
+        self._lock = threading.Lock()
+        self.identity = keys.chunk_id(data)
+
+    def sealed(self) -> tuple[str, bytes]:
+        """Return the object, name and bytes; made once."""
+        with self._lock:
+            if self._sealed is None:
+                self._sealed = _seal(self._keys, self)
+            return self._sealed
+
+
+def put(stores: StoreSet, keys: IndexKeys, configuration: Configuration, file: WalFile, placed: PlacedRuns) -> None:
+    """Put a WAL file into every store that lacks it; see `VaultWriter.put_wal`."""
     window = RetentionPolicy.signed(configuration.retention).window
-    for store in stores.stores:
+
+    def into(store: Store) -> CofferError | None:
         try:
-            there = _same(store, keys, configuration, place, identity)
+            there = _same(store, keys, configuration, file.place, file.identity)
             if not there:
-                sealed = sealed or _seal(keys, run, cluster, segment, data, dict(facts), identity)
-                store.put(run.name, run.data)
+                sealed = file.sealed()
+                placed.ensure(store, file.run)
                 store.put(*sealed)
-                there = [run.name, sealed[0]]
+                there = [file.run.name, sealed[0]]
             until = lock_end(store, window)
             if until is not None:
                 store.lock(there, until)
-        except IntegrityError:
-            raise
         except CofferError as error:
-            failures[store.url] = error
+            return error
+        return None
+
+    if len(stores.stores) == 1:
+        outcomes = [into(stores.stores[0])]
+    else:
+        with ThreadPoolExecutor(len(stores.stores), thread_name_prefix="wal-store") as pool:
+            outcomes = list(pool.map(into, stores.stores))
+    _judge(stores, file.segment, outcomes)
+
+
+def _judge(stores: StoreSet, segment: str, outcomes: Sequence[CofferError | None]) -> None:
+    failures = {store.url: error for store, error in zip(stores.stores, outcomes, strict=True) if error}
+    for error in failures.values():
+        if isinstance(error, IntegrityError):
+            raise error
     if len(failures) == len(stores.stores):
         raise gravest(list(failures.values()))
     if failures:
@@ -87,6 +130,23 @@ def put(
             detail="; ".join(f"{url}: {error}" for url, error in failures.items()),
             resolution="Push it again",
         )
+
+
+class PlacedRuns:
+    """Remembers which store already has which run's key, so that not every WAL file puts it again.
+
+    For minutes only: a store whose disk was changed under us gets it again.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, str], float] = {}
+
+    def ensure(self, store: Store, run: Run) -> None:
+        """Put a run's key unless that was done a moment ago; raises as `Store.put` does."""
+        key, now = (store.url, run.name), time.monotonic()
+        if self._until.get(key, 0.0) <= now:
+            store.put(run.name, run.data)
+            self._until[key] = now + _PLACED_SECONDS
 
 
 def get(
@@ -175,6 +235,18 @@ def presence(stores: StoreSet, configuration: Configuration, cluster: str, segme
     return present
 
 
+def facts(
+    stores: StoreSet, keys: IndexKeys, configuration: Configuration, cluster: str, segment: str
+) -> dict[str, Fact]:
+    """Return what a WAL file's writer noted; see `VaultWriter.wal_facts`."""
+    place = _place(cluster, segment)
+    found = stores.names(f"{place}/")
+    if not found:
+        raise NotThere(f"There is no WAL {segment}", detail=f"of {cluster} in {stores.describe()}")
+    headers = _genuine(stores, found, lambda name, data: _open_header(data, name, keys, configuration)[0])
+    return headers[0].facts
+
+
 def _same(store: Store, keys: IndexKeys, configuration: Configuration, place: str, identity: bytes) -> list[str]:
     """Return the objects that hold these bytes already; rot and forgeries are none: the segment is put beside them."""
     there = []
@@ -195,32 +267,28 @@ def _reads_back(store: Store, configuration: Configuration, place: str) -> bool:
     return bool(_genuine(StoreSet([store]), found, lambda name, data: _signed_part(data, name, configuration)))
 
 
-def _seal(
-    keys: IndexKeys, run: Run, cluster: str, segment: str, data: bytes, facts: dict[str, Any], identity: bytes
-) -> tuple[str, bytes]:
-    if len(data) > _LARGEST:
-        raise UsageError("A WAL file has at most 1 GiB", detail=segment)
-    object_id, key = names.new_id(), secrets.token_bytes(sealing.KEY_SIZE)
-    encoding, packed = compression.DEFAULT.compress(data)
-    sealed = sealing.seal(key, nonce(0), packed, _bound(keys.vault, object_id, cluster, segment))
+def _seal(keys: IndexKeys, file: WalFile) -> tuple[str, bytes]:
+    object_id, key, run = names.new_id(), secrets.token_bytes(sealing.KEY_SIZE), file.run
+    encoding, packed = compression.DEFAULT.compress(file.data)
+    sealed = sealing.seal(key, nonce(0), packed, _bound(keys.vault, object_id, file.cluster, file.segment))
     header = _Header(
         vault=keys.vault,
-        cluster=cluster,
-        segment=segment,
-        identity=identity,
-        size=len(data),
+        cluster=file.cluster,
+        segment=file.segment,
+        identity=file.identity,
+        size=len(file.data),
         encoding=encoding,
         run=run.key.id,
         wrapped_key=run.key.wrap(object_id, key),
         content_sha256=hashlib.sha256(sealed).digest(),
         written_ns=time.time_ns(),
-        facts=facts,
+        facts=file.facts,
     )
     bound_to = frames.context(ObjectKind.WAL, keys.vault, object_id)
     body = keys.tag + frames.seal(keys.wal, bound_to, frames.encode(header))
     signed = frames.sign(ObjectKind.WAL, keys.vault, object_id, run.signing_key, len(body).to_bytes(4, "big") + body)
     whole = signed + sealed
-    return names.name_of(_place(cluster, segment), object_id, whole), whole
+    return names.name_of(file.place, object_id, whole), whole
 
 
 def _signed_part(data: bytes, name: str, configuration: Configuration) -> bytes:

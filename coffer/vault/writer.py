@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -42,6 +43,8 @@ class VaultWriter:
         self._credentials = credentials
         self._heads = heads
         self._wal_run: Run | None = None
+        self._wal_lock = threading.Lock()
+        self._placed = wal.PlacedRuns()
         self._follow(configuration)
 
     @classmethod
@@ -151,9 +154,29 @@ class VaultWriter:
             RefusedByPolicy: This writer was revoked.
         """
         self._refresh()
-        if self._wal_run is None:
-            self._wal_run = Run.begin(self._configuration, self._credentials, key_objects.WAL)
-        wal.put(self._stores, self._keys, self._configuration, self._wal_run, cluster, segment, data, facts or {})
+        self._put_wal(wal.WalFile(self._keys, self._run_of_wal(), cluster, segment, data, facts or {}))
+
+    def prepare_wal(self, cluster: str, segment: str, data: bytes, facts: Mapping[str, Fact]) -> wal.WalFile:
+        """Compress and seal a WAL file ahead; nothing is written before `put_prepared`."""
+        file = wal.WalFile(self._keys, self._run_of_wal(), cluster, segment, data, facts)
+        file.sealed()
+        return file
+
+    def put_prepared(self, file: wal.WalFile) -> None:
+        """Put a prepared WAL file; raises as `put_wal` does. Sealed anew where recipients changed meanwhile."""
+        self._refresh()
+        if file.run is not self._run_of_wal():
+            file = self.prepare_wal(file.cluster, file.segment, file.data, file.facts)
+        self._put_wal(file)
+
+    def wal_facts(self, cluster: str, segment: str) -> Mapping[str, Fact]:
+        """Return what was noted beside a WAL file when it was put.
+
+        Raises:
+            NotThere: No store has it.
+            IntegrityError: It is not genuine.
+        """
+        return wal.facts(self._stores, self._keys, self._configuration, cluster, segment)
 
     def wal_names(self, cluster: str, *, every_store: bool = False) -> list[str]:
         """Return the names of a cluster's WAL, in any store, sorted.
@@ -170,6 +193,15 @@ class VaultWriter:
             Unreachable: No store answers.
         """
         return wal.presence(self._stores, self._configuration, cluster, segment)
+
+    def _run_of_wal(self) -> Run:
+        with self._wal_lock:
+            if self._wal_run is None:
+                self._wal_run = Run.begin(self._configuration, self._credentials, key_objects.WAL)
+            return self._wal_run
+
+    def _put_wal(self, file: wal.WalFile) -> None:
+        wal.put(self._stores, self._keys, self._configuration, file, self._placed)
 
     def _refresh(self) -> None:
         """Take in a change of recipients, writers or keys: a writer lives for weeks and must not wrap to the past."""
