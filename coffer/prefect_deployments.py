@@ -17,6 +17,7 @@ from coffer.environments import Environment
 POOL = "coffer"
 # Its worker alone can open recovery points and remove them (settled.md 13): whatever does either runs there.
 ESCROW_POOL = "coffer-escrow"
+_ALERT_AGAIN = 6 * 3600
 _HEADER = """\
 # Written by `coffer deployments write` from deployments/environments/*.toml: change those, not this file.
 # `coffer deployments apply` carries it to a Prefect server. COFFER_HOME is the folder this file is in.
@@ -28,6 +29,8 @@ _ENTRYPOINTS = {
     "vault-verify": "flows/verify_vault.py:verify_vault",
     "vault-prune": "flows/prune_vault.py:prune_vault",
     "drill": "flows/drill_recovery.py:drill_recovery",
+    "watch": "flows/watch_promises.py:watch_promises",
+    "alert": "flows/alert_people.py:alert_people",
 }
 
 
@@ -44,6 +47,7 @@ def document(environments: Iterable[Environment]) -> dict[str, Any]:
         deployments.append(_rollback(environment))
         if environment.recovery is not None:
             deployments += [*_backups(environment), _verify(environment), _prune(environment), _drill(environment)]
+            deployments += [_watch(environment), *_alert(environment)]
     return {
         "name": "coffer",
         "pull": [{"prefect.deployments.steps.set_working_directory": {"directory": "{{ $COFFER_HOME }}"}}],
@@ -166,3 +170,36 @@ def _drill(environment: Environment) -> dict[str, Any]:
     crons = [Cron.parse(environment.schedule.drill)] if environment.schedule.drill else []
     parameters = {"environment": environment.name}
     return _deployment("drill", f"{environment.name}-weekly", text, parameters, crons=crons, pool=ESCROW_POOL)
+
+
+def _watch(environment: Environment) -> dict[str, Any]:
+    text = f"Say what a disaster in {environment.name} would cost now; take a point before a promise is broken."
+    crons = [Cron.parse(environment.schedule.watch)] if environment.schedule.watch else []
+    return _deployment("watch", environment.name, text, {"environment": environment.name}, crons=crons)
+
+
+def _alert(environment: Environment) -> Iterator[dict[str, Any]]:
+    """Where somebody is to be told: once in six hours for each thing that stays wrong."""
+    if environment.recovery is None or environment.recovery.watch.tell is None:
+        return
+    trigger = {
+        "type": "event",
+        "name": f"alert-{environment.name}",
+        "enabled": True,
+        "match": {
+            "prefect.resource.id": f"coffer.service.{environment.service.name}",
+            "coffer.environment": environment.name,
+        },
+        "expect": ["coffer.point.missed", "coffer.promise.in_danger", "coffer.drill.failed"],
+        "for_each": ["prefect.resource.id", "coffer.promise"],
+        "posture": "Reactive",
+        "threshold": 1,
+        "within": _ALERT_AGAIN,
+        "parameters": {
+            "environment": environment.name,
+            "event": "{{ event.event }}",
+            "detail": "{{ event.payload.detail | default('') }}",
+        },
+    }
+    text = f"Tell people that recovery of {environment.name} is in trouble."
+    yield _deployment("alert", environment.name, text, {"environment": environment.name}, triggers=[trigger])

@@ -143,6 +143,60 @@ class ReadBack(Section):
     budget: Annotated[Size | None, Field(description="Bytes a run reads at most, one store counted.")] = None
 
 
+class Watch(Section):
+    """Who notices without Prefect that something did not happen, and when a promise counts as in danger."""
+
+    ping: Annotated[
+        ReferenceText | None,
+        Field(description="Reference to an address that each good point asks: a dead man's switch."),
+    ] = None
+    metrics: Annotated[str, Field(description="File for Prometheus' textfile collector ($NAME is a variable).")] = ""
+    tell: Annotated[
+        ReferenceText | None, Field(description="Reference to the Apprise addresses that are told of trouble.")
+    ] = None
+    drill_within: Annotated[Duration, Field(description="How old the last good drill may be.")] = timedelta(days=8)
+    margin: Annotated[
+        float, Field(gt=0, le=1, description="Share of the recovery time from which on it is in danger.")
+    ] = 0.8
+
+
+class Place(Section):
+    """Where `coffer recover` puts what it brings back; folders are below the host's directory unless absolute."""
+
+    postgres: Annotated[str, Field(description="PostgreSQL's data folder.")] = "postgres"
+    postgres_sockets: Annotated[str, Field(description="Folder of its UNIX socket.")] = "sockets/postgres"
+    postgres_user: Annotated[str, Field(description="Account that runs it; empty: the usual one.")] = ""
+    postgres_programs: Annotated[str, Field(description="Folder with its bin/; empty: the wheel's.")] = ""
+    uploads: Annotated[str, Field(description="Folder of the files.")] = "uploads"
+    redis: Annotated[str, Field(description="Redis's `dir`.")] = "redis"
+    redis_sockets: Annotated[str, Field(description="Folder of its UNIX socket.")] = "sockets/redis"
+    keeper: Annotated[
+        str,
+        Field(
+            description="Who starts and stops the programs: supervisor:SOCKET, systemd, or own.",
+            pattern=r"^(own|systemd|supervisor:.+)$",
+        ),
+    ] = "own"
+    units: Annotated[
+        dict[Literal["postgres", "redis", "wal", "files"], str], Field(description="Their names with the keeper.")
+    ] = {}
+
+
+class DnsRecord(Section):
+    """The record in Route 53 that leads people to the recovered place."""
+
+    zone: Annotated[str, Field(description="Id of the hosted zone.")]
+    name: str
+    type: Literal["A", "AAAA", "CNAME"] = "A"
+    policy: Literal["simple", "weighted", "failover"] = "simple"
+    identifier: Annotated[str, Field(description="SetIdentifier of the recovered place; not for simple.")] = ""
+    value: Annotated[str, Field(description="Address of the recovered place.")]
+    ttl: Annotated[int, Field(ge=0, le=86400, description="Seconds.")] = 60
+    endpoint: Annotated[str, Field(description="Address of the API; empty: Amazon's.")] = ""
+    profile: Annotated[str, Field(description="Profile of the credentials file; empty: the usual one.")] = ""
+    within: Duration = timedelta(minutes=5)
+
+
 class Recovery(Section):
     """What is protected, where to, and what is promised."""
 
@@ -153,6 +207,9 @@ class Recovery(Section):
     cluster: str = ""
     keep: Keep | None = None
     read_back: ReadBack = ReadBack()
+    place: Place = Place()
+    dns: DnsRecord | None = None
+    watch: Watch = Watch()
 
     @field_validator("sources")
     @classmethod
@@ -172,6 +229,7 @@ class Schedule(Section):
     drill: str = ""
     verify: str = ""
     prune: str = ""
+    watch: str = ""
 
 
 class Environment(Section):
