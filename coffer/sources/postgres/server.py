@@ -53,6 +53,9 @@ class PostgresServer:
         overrides: Given on the command line, so that they beat whatever a restored data folder brings along.
         installation: PostgreSQL's programs. Default: the wheel's.
         superuser: Name of the cluster's superuser.
+
+    Attributes:
+        wrapper: Words before the command line of a child; with some, they change the account.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class PostgresServer:
         self._listen = listen
         self._settings = {**SETTINGS, **(settings or {})}
         self._overrides = dict(overrides or {})
+        self.wrapper: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
         self.log = data.parent / f"{data.name}.log"
 
@@ -166,17 +170,18 @@ class PostgresServer:
         """Start it as a child without waiting."""
         self.socket_dir.mkdir(parents=True, exist_ok=True)
         own(self.socket_dir, self.user)
+        account = None if self.wrapper else run_as(self.user)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.argv(),
+                [*self.wrapper, *self.argv()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.data,
                 env={**os.environ, **self.environment()},
-                user=run_as(self.user),
-                group=run_as(self.user),
-                extra_groups=[] if run_as(self.user) else None,
+                user=account,
+                group=account,
+                extra_groups=[] if account else None,
                 start_new_session=True,
             )
 
