@@ -197,11 +197,17 @@ class DnsRecord(Section):
     within: Duration = timedelta(minutes=5)
 
 
+SOURCE_KINDS = (
+    "postgres", "postgres-dump", "rds", "files", "redis", "kubernetes", "manifests", "environment", "prefect",
+)  # fmt: skip
+"""What can be protected; coffer/recovery/source_table.py opens them."""
+
+
 class Recovery(Section):
     """What is protected, where to, and what is promised."""
 
     vault: ReferenceText
-    sources: Annotated[tuple[str, ...], Field(min_length=1, description="KIND:REFERENCE or KIND:ADDRESS.")]
+    sources: Annotated[tuple[str, ...], Field(min_length=1, description="[NAME=]KIND:REFERENCE or [NAME=]KIND:ADDRESS.")]
     rto: Duration = timedelta(minutes=15)
     rpo: Duration = timedelta(hours=4)
     cluster: str = ""
@@ -215,8 +221,8 @@ class Recovery(Section):
     @classmethod
     def _known_kinds(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
         for source in sources:
-            if source.partition(":")[0] not in ("postgres", "files"):
-                raise ValueError(f"'{source}': sources are postgres:… and files:…")
+            if source.partition(":")[0].rpartition("=")[2] not in SOURCE_KINDS:
+                raise ValueError(f"'{source}': sources are {', '.join(f'{kind}:…' for kind in SOURCE_KINDS)}")
         return sources
 
 

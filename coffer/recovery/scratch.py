@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
 
 import psycopg
 from psycopg import sql
 
-from coffer.errors import IntegrityError, NotThere, StepFailed, UsageError
+from coffer.errors import IntegrityError, UsageError
 from coffer.processes import run
+from coffer.recovery.replaying import ISOLATED, replay
 from coffer.recovery.wal_server import WalServer
 from coffer.sources.postgres.programs import database_user, reachable_by_others, run_as
 from coffer.sources.postgres.server import PostgresServer
 
 _PORT = 5432
-_POLL = 0.05
-_TOO_SHORT = "recovery ended before configured recovery target was reached"
-_LAST_COMMIT = re.compile(r"last completed transaction was at log time (\S+ \S+)")
-# What a restored configuration may bring along and must not do here.
-_ISOLATED = {
-    "listen_addresses": "",
-    "ssl": "off",
-    "archive_mode": "off",
-    "archive_cleanup_command": "",
-    "recovery_end_command": "",
-    "primary_conninfo": "",
-    "max_logical_replication_workers": "0",
-    "summarize_wal": "off",
-    "autovacuum": "off",
-    "hot_standby": "off",  # connections only after promotion, and no comparison with the original's limits
-    "logging_collector": "off",
-    "log_destination": "stderr",
-    "log_min_messages": "warning",
-}
 
 
 class Scratch:
@@ -72,7 +52,7 @@ class Scratch:
         self.sockets = self.folder / "s"
         rules = {"hba_file": str(self.data / "pg_hba.conf"), "ident_file": str(self.data / "pg_ident.conf")}
         self.server = PostgresServer(
-            self.data, port=_PORT, socket_dir=self.sockets, user=self.user, overrides={**_ISOLATED, **rules}
+            self.data, port=_PORT, socket_dir=self.sockets, user=self.user, overrides={**ISOLATED, **rules}
         )
         return self
 
@@ -98,31 +78,7 @@ class Scratch:
             StepFailed: PostgreSQL ended or took too long; the end of its log is in the detail.
         """
         self.server.configure_access()
-        self.server.launch()
-        try:
-            self._wait_promoted(timeout)
-        except StepFailed as error:
-            if wal.failures:
-                raise wal.failures[0] from error
-            log = self.server.log_tail()
-            if _TOO_SHORT in log:
-                last = _LAST_COMMIT.search(log)
-                when = f"the last transaction in it ended at {last[1]}" if last else "it holds no transaction"
-                raise NotThere("the log ends before that moment", detail=when) from error
-            raise
-
-    def _wait_promoted(self, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        while True:
-            left = deadline - time.monotonic()
-            self.server.wait_ready(timeout=max(left, 0.1))
-            with self.server.connect() as connection:
-                row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
-            if row is not None and not row[0]:
-                return
-            if left < 0:
-                raise StepFailed(f"replay took longer than {timeout:g} s", detail=self.server.log_tail())
-            time.sleep(_POLL)
+        replay(self.server, wal, timeout=timeout)
 
     def give_password(self, role: str) -> str:
         """Give a role of the restored cluster a password of this drill alone and return it."""
