@@ -10,7 +10,7 @@ export DO_NOT_TRACK := 1
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo down test check bench bench-vault soak clean lock
+.PHONY: install demo down test check prove bench bench-vault soak clean lock
 
 install: $(VENV)/.installed
 
@@ -38,7 +38,11 @@ check: install         ## the inner loop: lint, types, walls, unit tests; no ser
 
 test: check            ## everything that CI runs: the inner loop, then real services and faults
 	$(BIN)/pytest -q --durations=10 -n 2 tests/faults
-	$(BIN)/pytest -q --durations=25 tests/integration
+	$(BIN)/pytest -q --durations=15 -m "not alone" -n 2 --dist loadfile tests/integration
+	$(BIN)/pytest -q --durations=15 -m alone tests/integration
+
+prove: install         ## what is proven at real size and over real time: about an hour, real services, 40 GiB of disk
+	$(BIN)/pytest -q --durations=10 tests/proof
 
 bench: bench-vault     ## all that is promised about speed and memory, measured; never part of the tests
 

@@ -33,3 +33,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         tier = Path(item.fspath).relative_to(Path(__file__).parent).parts[0]
         if tier in ("integration", "browser"):
             item.add_marker(tier)
+        elif tier == "proof":
+            item.add_marker("integration")

@@ -25,6 +25,8 @@ from coffer.targets.executor import execute
 from tests.integration.docker_host_load import steady_load
 from tests.integration.docker_host_world import QUICK, World, world
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def the_world() -> Iterator[World]:

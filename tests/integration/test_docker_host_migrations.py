@@ -11,6 +11,8 @@ from coffer.errors import IntegrityError, StepFailed
 from coffer.targets.docker_host import migrations
 from tests.services.postgres import Postgres
 
+pytestmark = pytest.mark.alone
+
 FILES = {
     "001_first.sql": "-- migrate:up\nCREATE TABLE dispute (id int);\n\n-- migrate:down\nDROP TABLE dispute;\n",
     "002_index.sql": (

@@ -22,7 +22,7 @@ from coffer.targets.service_tests import ServiceTests, find_tests_image, run_tes
 from coffer.targets.throwaway_services import throwaway_services
 from tests.services.registry import Registry, registry_server
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.alone
 __all__ = ["registry_server"]
 
 DOCKERFILE = """\

@@ -31,7 +31,7 @@ from coffer.stack.readiness import wait_until
 from coffer.stack.status import ServiceStatus, status
 from tests.services.docker_engine import SOCKET
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.alone
 HOME = Path(__file__).parents[2]
 COFFER = Path(sys.executable).parent / "coffer"
 PORTS = HOME / "deployments" / "local" / "ports.toml"

@@ -23,6 +23,8 @@ from coffer.prefect_api import FlowRun
 from coffer.stack.readiness import wait_until
 from tests.services.running_house import CREDITAI, RunningHouse, running_house
 
+pytestmark = pytest.mark.alone
+
 __all__ = ["running_house"]  # a fixture
 _MINUTE = 60.0
 

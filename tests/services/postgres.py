@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,8 @@ class Postgres(PostgresServer):
 
     def __init__(self, directory: Path, **settings: str) -> None:
         # Its account walks down to the data: pytest's folders are for their owner only.
-        for folder in (directory, directory.parent, directory.parent.parent):
-            if folder.stat().st_uid and folder.name == "tmp":
+        for folder in (directory, *directory.parents):
+            if folder.stat().st_mode & stat.S_ISVTX:  # everybody's already: /tmp
                 break
             folder.chmod(folder.stat().st_mode | 0o711)
         super().__init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,14 +16,27 @@ from coffer.errors import StepFailed
 from coffer.stack.readiness import log_tail, wait_until
 from coffer.stack.service import Service
 
+# Below the ports that the kernel gives to outgoing connections, and apart for each process of a parallel run: what was
+# free when it was drawn is still free when the service, seconds later, listens there.
+_PER_WORKER = 1000
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_RANGE = range(20_000 + _WORKER * _PER_WORKER, 20_000 + (_WORKER + 1) * _PER_WORKER)
+
 
 def free_ports(count: int) -> list[int]:
     """Return ports of 127.0.0.1 that were all free at the same moment."""
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for port in random.sample(_RANGE, len(_RANGE)):
+            each = stack.enter_context(socket.socket())
+            # A service that ended a moment ago leaves connections in TIME_WAIT; services bind over them, and so do we.
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                each.bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise StepFailed("no free port", detail=f"{count} of {_RANGE.start} to {_RANGE.stop - 1}")
 
 
 class ThrowAway:
