@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,16 +22,13 @@ from coffer.commands.options import (
     writer_option,
 )
 from coffer.commands.restore import parse_rate
-from coffer.errors import NotInEveryStore, UsageError
+from coffer.errors import NotInEveryStore
 
 if TYPE_CHECKING:
-    from coffer.vault.capture import Kind, Source
-    from coffer.vault.point_builder import PointBuilder, SourceSummary
+    from coffer.vault.capture import Kind
+    from coffer.vault.point_builder import SourceSummary
     from coffer.vault.points import Point
     from coffer.vault.writer import VaultWriter
-
-_SOURCE = re.compile(r"(?:(?P<name>[a-z0-9][a-z0-9_-]*)=)?(?P<kind>[a-z-]+):(?P<place>.+)", re.DOTALL)
-_PASSWORD = re.compile(r"\bpassword\s*=|://[^/@]*:[^/@]*@")
 
 
 @click.command()
@@ -45,7 +41,8 @@ _PASSWORD = re.compile(r"\bpassword\s*=|://[^/@]*:[^/@]*@")
     metavar="[NAME=]SOURCE",
     multiple=True,
     required=True,
-    help="files:PATH or postgres:CONNINFO; may be repeated.",
+    help="files:PATH, postgres:CONNINFO, redis:URL, environment:PATH, manifests:PATH, kubernetes:CONTEXT/NAMESPACE, "
+    "prefect:URL; env:NAME, file:PATH or block:TYPE/NAME may stand for an address. May be repeated.",
 )
 @click.option("--service", default="default", show_default=True, help="Whose point it is.")
 @click.option(
@@ -79,26 +76,31 @@ def backup(
 ) -> None:
     """Take a recovery point; `auto` is an incremental where an earlier point is, else a full."""
     from coffer.keys import WriterCredentials
+    from coffer.recovery.cut import take_cut
+    from coffer.recovery.source_table import parse_sources
     from coffer.vault.compression import Compression
     from coffer.vault.point_request import PointOptions
     from coffer.vault.writer import VaultWriter
 
-    wanted = _parse_sources(sources)
+    wanted = parse_sources(sources)
     packing, limit = Compression.parse(compression, level), parse_rate(limit_rate)
     vault = VaultWriter.open(open_stores(urls, credentials_file), WriterCredentials.load(writer))
     chosen = _kind(kind, vault, service)
     started = datetime.now(UTC)
     summaries: list[SourceSummary] = []
+
+    def report(summary: SourceSummary) -> None:
+        summaries.append(summary)
+        _tell(summary)
+
     with showing_backup(quiet=as_json) as progress:
         options = PointOptions(packing, jobs, limit, progress)
         try:
             with vault.begin_point(
                 service=service, kind=chosen, started=started, point_id_seed=request, options=options
             ) as builder:
-                for source in wanted:
-                    summaries.append(_capture(vault, builder, source))
-                    _tell(summaries[-1])
-                point = builder.commit({"order": [source.name for source in wanted]})
+                facts = take_cut(vault, builder, wanted, service, report=report, say=say)
+                point = builder.commit(facts)
         except NotInEveryStore as error:
             _print(error.point, summaries, as_json)
             raise
@@ -113,43 +115,6 @@ def _kind(kind: str, vault: VaultWriter, service: str) -> Kind:
     if kind == "auto":
         return Kind.INCREMENTAL if vault.latest(service) else Kind.FULL
     return Kind(kind)
-
-
-def _capture(vault: VaultWriter, builder: PointBuilder, source: Source) -> SourceSummary:
-    summary = builder.capture(source)
-    if source.kind == "postgres" and builder.existing is None:
-        from coffer.sources.postgres import PostgresSource
-
-        if isinstance(source, PostgresSource):
-            source.prove_wal(vault, summary.facts)
-    return summary
-
-
-def _parse_sources(texts: Sequence[str]) -> list[Source]:
-    sources = [_parse_source(text) for text in texts]
-    names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        raise UsageError("Two sources have the same name", resolution="Write NAME=SOURCE")
-    return sources
-
-
-def _parse_source(text: str) -> Source:
-    match = _SOURCE.fullmatch(text)
-    kind, place = (match["kind"], match["place"]) if match else ("", "")
-    name = (match["name"] if match else "") or kind
-    if kind == "files":
-        from coffer.sources.files import FilesSource
-
-        return FilesSource(name, Path(place))
-    if kind == "postgres":
-        from coffer.sources.postgres import PostgresSource
-
-        if _PASSWORD.search(place):
-            raise UsageError(
-                "A password does not belong on the command line", resolution="Use PGPASSFILE or a service file"
-            )
-        return PostgresSource(name, place)
-    raise UsageError("That is no source", detail=text, resolution="Use files:PATH or postgres:CONNINFO")
 
 
 def _tell(summary: SourceSummary) -> None:

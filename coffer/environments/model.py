@@ -207,7 +207,7 @@ class Recovery(Section):
     """What is protected, where to, and what is promised."""
 
     vault: ReferenceText
-    sources: Annotated[tuple[str, ...], Field(min_length=1, description="[NAME=]KIND:REFERENCE or [NAME=]KIND:ADDRESS.")]
+    sources: Annotated[tuple[str, ...], Field(min_length=1, description="[NAME=]KIND:REFERENCE or KIND:ADDRESS.")]
     rto: Duration = timedelta(minutes=15)
     rpo: Duration = timedelta(hours=4)
     cluster: str = ""

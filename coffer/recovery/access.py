@@ -13,10 +13,10 @@ from typing import cast
 
 from coffer.environments import Environment
 from coffer.environments.model import Recovery
-from coffer.environments.references import resolve_mapping, resolve_text
+from coffer.environments.references import resolve_mapping
 from coffer.errors import UsageError
 from coffer.keys import Identity, WriterCredentials
-from coffer.sources.files import FilesSource
+from coffer.recovery.source_table import parse_sources
 from coffer.vault.capture import Source
 from coffer.vault.reader import VaultReader
 from coffer.vault.stores import Store, open_store
@@ -97,22 +97,11 @@ def open_reader(environment: Environment, identity: Path | None = None) -> Vault
 
 
 def open_sources(environment: Environment) -> list[Source]:
-    """Return what a recovery point of this environment reads, in order: the database first, then the files.
+    """Return what a recovery point of this environment reads, in the order of one cut.
 
-    In that order whatever a row of the database names is there when the files are read.
+    Relative paths begin at the environment file's folder.
     """
-    opened = [_source(text) for text in recovery_of(environment).sources]
-    return sorted(opened, key=lambda source: source.kind != "postgres")
-
-
-def _source(text: str) -> Source:
-    kind, _, place = text.partition(":")
-    address = resolve_text(place) if place.partition(":")[0] in ("env", "file", "block") else place
-    if kind == "files":
-        return FilesSource("files", Path(address))
-    from coffer.sources.postgres import PostgresSource
-
-    return PostgresSource("postgres", address)
+    return parse_sources(recovery_of(environment).sources, Path(environment.path).absolute().parent)
 
 
 def _credentials(fields: Mapping[str, object]) -> Path | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from coffer.environments import Environment
 from coffer.recovery.access import open_sources, open_writer
-from coffer.sources.postgres import PostgresSource
+from coffer.recovery.cut import take_cut
 from coffer.vault.capture import Fact, Kind
 from coffer.vault.points import Point
 from coffer.vault.writer import VaultWriter
@@ -23,7 +23,7 @@ def take_point(
     request: str | None = None,
     report: Report = lambda _line: None,
 ) -> Point:
-    """Capture every source, prove its WAL, and commit.
+    """Capture every source in one cut, prove the log that it needs, and commit.
 
     Args:
         environment: Whose service.
@@ -44,14 +44,17 @@ def take_point(
         if builder.existing is not None:
             report(f"point {builder.existing.name} was already taken for this request")
             return builder.existing
-        for source in sources:
-            done = builder.capture(source)
-            report(f"{done.name}: {done.done}, {done.files} files, {done.size} bytes, {done.seconds:.1f} s")
-            if isinstance(source, PostgresSource):
-                source.prove_wal(writer, done.facts)
-                report(f"{done.name}: every segment it needs is in the vault")
-        order: list[Fact] = [source.name for source in sources]
-        return builder.commit({**facts, "environment": environment.name, "order": order})
+        cut = take_cut(
+            writer,
+            builder,
+            sources,
+            service,
+            report=lambda done: report(
+                f"{done.name}: {done.done}, {done.files} files, {done.size} bytes, {done.seconds:.1f} s"
+            ),
+            say=report,
+        )
+        return builder.commit({**facts, "environment": environment.name, **cut})
 
 
 def _kind(kind: str, writer: VaultWriter, service: str) -> Kind:
