@@ -176,9 +176,11 @@ class NotInEveryStore(CofferError):
 
     Attributes:
         point: The committed point; its class is the vault's, which no room below it may know.
+        lacking: Addresses of the stores that do not have it.
     """
 
     point: Any = None
+    lacking: tuple[str, ...] = ()
 
     category = "not-in-every-store"
     exit_code = 19

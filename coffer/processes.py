@@ -125,6 +125,19 @@ def reading(argv: Sequence[str | bytes]) -> Iterator[IO[bytes]]:
         _kill_group(process)
 
 
+def start_detached(argv: Sequence[str | Path], log: Path) -> subprocess.Popen[bytes]:
+    """Start a program that outlives the caller and holds nothing of his open: it ends by itself.
+
+    Args:
+        argv: Program and arguments; no secret among them.
+        log: Takes what it writes; begun anew.
+    """
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, close_fds=True
+        )
+
+
 @contextlib.contextmanager
 def background() -> Iterator[None]:
     """Let what this thread does, and the programs it starts, give way to everything else on the machine.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,20 @@ def fetch(name: str, destination: Path, past_the_end: int, config_path: Path) ->
     Ends with 0 when it is there, with 1 only when the log is proven to end before it, else with 126, so that
     PostgreSQL stops instead of opening with data missing.
     """
-    sys.exit(guarded(lambda: _fetch(name, destination, WalConfig(config_path)), name, past_the_end))
+    sys.exit(_fetch_anyhow(name, destination, past_the_end, config_path))
+
+
+def _fetch_anyhow(name: str, destination: Path, past_the_end: int, config_path: Path) -> int:
+    with contextlib.suppress(Exception):  # then the work is done here, and what is wrong is said here
+        from coffer.commands.wal_resident import through_resident
+
+        words = [name, str(destination.absolute()), "--past-the-end", str(past_the_end)]
+        answer = through_resident("fetch", words, WalConfig(config_path))
+        if answer is not None:
+            if answer[1]:
+                click.echo(f"coffer wal fetch {name}: {answer[1]}", err=True)
+            return answer[0]
+    return guarded(lambda: _fetch(name, destination, WalConfig(config_path)), name, past_the_end)
 
 
 def guarded(action: Callable[[], None], name: str, past_the_end: int) -> int:
@@ -107,40 +121,55 @@ def guarded(action: Callable[[], None], name: str, past_the_end: int) -> int:
 
 
 def _fetch(name: str, destination: Path, config: WalConfig) -> None:
-    from coffer.sources.postgres.wal import SEGMENT_SIZE
-    from coffer.sources.postgres.wal_fetch import WalFetcher
+    from coffer.commands.wal_resident import data_folder
 
-    fetcher = WalFetcher(
-        config.open_reader(),
-        config.need("cluster"),
-        system=config.get("system_identifier"),
-        segment_size=config.get("segment_size", SEGMENT_SIZE),
-    )
-    fetcher.fetch(name, destination)
+    config.open_fetcher(data_folder()).fetch(name, destination)
 
 
 @wal.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @_config
 def push(path: Path, config_path: Path) -> None:
-    """Put one file of the log into every store: PostgreSQL's archive_command. The same bytes again are fine."""
-    from coffer.sources.postgres.wal import Segment, is_archive_name, is_segment
-    from coffer.sources.postgres.wal_archive import check_segment, segment_system
+    """Put one file of the log into the stores: PostgreSQL's archive_command. The same bytes again are fine."""
+    from coffer.commands.wal_resident import through_resident
 
     config = WalConfig(config_path)
-    if not is_archive_name(path.name):
-        raise UsageError(f"'{path.name}' is no file of the log")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read", detail=error.strerror or str(error)) from error
-    cluster, system = config.get("cluster", ""), config.get("system_identifier")
-    if is_segment(path.name):
-        check_segment(Segment.parse(path.name, len(data)), data, system)
-        cluster = cluster or segment_system(data)
-    if not cluster:
-        raise UsageError(f"{config_path} lacks 'cluster', which {path.name} itself does not tell")
-    config.open_writer().put_wal(cluster, path.name, data)
+    answer = through_resident("push", [str(path.absolute())], config)
+    if answer is not None:
+        if answer[1]:
+            click.echo(f"coffer: {answer[1]}", err=True)
+        sys.exit(answer[0])
+    config.open_pusher(config.open_writer(), lambda line: click.echo(line, err=True)).push(path)
+
+
+@wal.command(hidden=True)
+@click.argument("role", type=click.Choice(["push", "fetch"]))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="The data folder that it serves.")
+@_config
+def stay(role: str, data: Path, config_path: Path) -> None:
+    """Stay and answer; `push` and `fetch` start it when PostgreSQL calls them."""
+    from coffer.commands.wal_resident import stay_and_answer
+
+    stay_and_answer(role, data, WalConfig(config_path))
+
+
+@wal.command()
+@_config
+def setup(config_path: Path) -> None:
+    """Print the lines for postgresql.conf that archive and fetch at the least cost."""
+    from coffer.recovery.restore_command import coffer_wal_fetch
+    from coffer.sources.postgres.wal_commands import archive_command
+
+    config = WalConfig(config_path)
+    lines = {}
+    if config.get("writer_file"):
+        lines["archive_command"] = archive_command(config_path, config.get("spool"))
+    if config.names_reader:
+        lines["restore_command"] = coffer_wal_fetch(config_path, spool=config.get("spool"))
+    if not lines:
+        raise UsageError(f"{config_path} names neither 'writer_file' nor who reads")
+    for name, line in lines.items():
+        click.echo(f"{name} = '{line.replace(chr(39), chr(39) * 2)}'")
 
 
 @wal.command()

@@ -9,6 +9,10 @@ from coffer.commands.who import Who
 from coffer.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coffer.sources.postgres.wal_fetch import WalFetcher
+    from coffer.sources.postgres.wal_push import WalPusher
     from coffer.vault.reader import VaultReader
     from coffer.vault.writer import VaultWriter
 
@@ -27,6 +31,9 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "system_identifier": str,
     "segment_size": int,
     "piece_seconds": (int, float),
+    "spool": str,
+    "idle_seconds": (int, float),
+    "least_stores": int,
 }
 
 
@@ -92,6 +99,41 @@ class WalConfig:
         if not self.names_reader:
             self.need("identity_file")
         return VaultReader.open(self.open_stores(), self._who().open(), root=self.get("root"))
+
+    def open_pusher(self, writer: VaultWriter, log: Callable[[str], None]) -> WalPusher:
+        """Return what puts files into the vault, as `least_stores` promises: by default every store.
+
+        Raises:
+            UsageError: There are fewer stores than that, or it is less than one.
+        """
+        from coffer.sources.postgres.wal_push import WalPusher
+
+        stores = len(self.need("stores"))
+        least = self.get("least_stores", stores)
+        if not 1 <= least <= stores:
+            raise UsageError(f"{self.path}: 'least_stores' is {least}, there are {stores} stores")
+        return WalPusher(
+            writer, cluster=self.get("cluster", ""), system=self.get("system_identifier"), may_lack=stores - least,
+            log=log,
+        )  # fmt: skip
+
+    def open_fetcher(self, data: Path | None) -> WalFetcher:
+        """Return what brings files back.
+
+        Args:
+            data: The data folder that recovers, where known: its log must be of its own system and version.
+        """
+        from coffer.sources.postgres.wal import SEGMENT_SIZE
+        from coffer.sources.postgres.wal_fetch import WalFetcher
+        from coffer.sources.postgres.wal_push import system_of
+
+        size = self.get("segment_size", SEGMENT_SIZE)
+        system, version = self.get("system_identifier"), None
+        if data is not None:
+            system, version = system or system_of(data), int((data / "PG_VERSION").read_text())
+        return WalFetcher(
+            self.open_reader(), self.need("cluster"), system=system, segment_size=size, version=version
+        )  # fmt: skip
 
     @property
     def names_reader(self) -> bool:

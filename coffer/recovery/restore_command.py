@@ -10,6 +10,7 @@ from pathlib import Path
 
 from coffer.errors import UsageError
 from coffer.sources.postgres.programs import reachable_by_others
+from coffer.sources.postgres.wal_commands import client_words, runtime_folder
 
 PAST_THE_END = 100
 
@@ -29,13 +30,14 @@ def restore_command(argv: Sequence[str], past_the_end: int) -> str:
     return f"{line}; c=$?; test $c -eq 0 && exit 0; test $c -eq {past_the_end} && exit 1; exit 126"
 
 
-def coffer_wal_fetch(config: Path) -> str:
+def coffer_wal_fetch(config: Path, *, spool: str | None = None) -> str:
     """Return the shell line that calls this installation's `coffer wal fetch`.
 
     For a cluster that outlives this process; a drill's log is served by `WalServer`.
 
     Args:
         config: The configuration (0600, owned by PostgreSQL's account), with `identity_file` and `cluster`.
+        spool: Folder for what is fetched ahead, if the configuration names one.
 
     Raises:
         UsageError: PostgreSQL's account cannot walk to this installation.
@@ -47,5 +49,7 @@ def coffer_wal_fetch(config: Path) -> str:
                 f"PostgreSQL's account cannot reach {program}",
                 resolution="Install Coffer and its Python where every account may walk, not in a home folder",
             )
-    argv = [str(coffer), "wal", "fetch", "%f", "%p", "--config", str(config), "--past-the-end", str(PAST_THE_END)]
+    folder = runtime_folder(config.absolute(), spool)
+    words = ["%f", "%p", "--past-the-end", str(PAST_THE_END)]
+    argv = client_words(folder, "fetch", coffer, config.absolute(), words)
     return restore_command(argv, PAST_THE_END)

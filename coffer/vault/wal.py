@@ -125,11 +125,13 @@ def _judge(stores: StoreSet, segment: str, outcomes: Sequence[CofferError | None
     if len(failures) == len(stores.stores):
         raise gravest(list(failures.values()))
     if failures:
-        raise NotInEveryStore(
+        partly = NotInEveryStore(
             f"WAL {segment} is not in every store",
             detail="; ".join(f"{url}: {error}" for url, error in failures.items()),
             resolution="Push it again",
         )
+        partly.lacking = tuple(failures)
+        raise partly
 
 
 class PlacedRuns:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from coffer.errors import IntegrityError, UnsafeTarget
 from coffer.sources.postgres.wal import Segment, format_lsn
-from coffer.vault.capture import Buffer
+from coffer.vault.capture import Buffer, Fact
 
 # XLogLongPageHeaderData, the first 40 bytes of every segment (src/include/access/xlog_internal.h).
 _HEADER = struct.Struct("<HHIQI4xQII")
 _LONG_HEADER = 0x0002
+# XLOG_PAGE_MAGIC of each major version, same file.
+_VERSIONS = {0xD106: 13, 0xD10D: 14, 0xD110: 15, 0xD113: 16, 0xD116: 17, 0xD118: 18}
 
 
 class WalWriter(Protocol):
     """Takes the WAL of clusters; each name once."""
 
-    def put_wal(self, cluster: str, segment: str, data: bytes, /) -> object:
+    def put_wal(self, cluster: str, segment: str, data: bytes, /, *, facts: Mapping[str, Fact] | None = None) -> object:
         """Write one file durably to every store; the same bytes again are fine, others an IntegrityError."""
         ...
 
@@ -28,6 +31,10 @@ class WalWriter(Protocol):
 
     def has_wal(self, cluster: str, segment: str, /) -> Mapping[str, bool]:
         """Tell, for each store that answers, whether it holds a file."""
+        ...
+
+    def wal_facts(self, cluster: str, segment: str, /) -> Mapping[str, Fact]:
+        """Return what was noted beside a file when it was put."""
         ...
 
 
@@ -43,31 +50,72 @@ class WalReader(Protocol):
         ...
 
 
-def check_segment(segment: Segment, data: Buffer, system: int | str | None) -> None:
+@dataclass(frozen=True)
+class SegmentHeader:
+    """What the first page of a segment says of its cluster.
+
+    Attributes:
+        system: Identifier of the cluster, made by initdb; pg_upgrade makes a new one.
+        version: Major version of PostgreSQL; 0 where this Coffer does not know the format.
+        timeline: Timeline that wrote the first page.
+        address: Position of the first byte.
+        size: Bytes of a segment.
+        is_first_page: Whether it is the first page of a segment at all.
+    """
+
+    system: str
+    version: int
+    timeline: int
+    address: int
+    size: int
+    is_first_page: bool
+
+    @classmethod
+    def of(cls, data: Buffer, name: str = "a segment") -> SegmentHeader:
+        """Read it.
+
+        Raises:
+            IntegrityError: There are not enough bytes.
+        """
+        if len(data) < _HEADER.size:
+            raise IntegrityError(f"WAL segment {name} is too short", detail=f"{len(data)} bytes")
+        magic, info, timeline, address, _, system, size, _ = _HEADER.unpack(memoryview(data)[: _HEADER.size])
+        return cls(str(system), _VERSIONS.get(magic, 0), timeline, address, size, bool(info & _LONG_HEADER))
+
+    def facts(self) -> dict[str, Fact]:
+        """Return what is noted beside the segment in an archive."""
+        return {"system": self.system, "version": self.version, "segment_size": self.size}
+
+
+def check_segment(
+    segment: Segment, data: Buffer, system: int | str | None, *, version: int | None = None
+) -> SegmentHeader:
     """Refuse bytes that are not this segment of this cluster.
 
     Args:
         segment: What it is said to be.
         data: Its bytes, or the first of them.
         system: The cluster's identifier, where known.
+        version: PostgreSQL's major version, where known.
 
     Raises:
         IntegrityError: It is another segment, or none.
-        UnsafeTarget: It is another cluster's.
+        UnsafeTarget: It is another cluster's, or another version's.
     """
-    if len(data) < _HEADER.size:
-        raise IntegrityError(f"WAL segment {segment.name} is too short", detail=f"{len(data)} bytes")
-    _, info, timeline, address, _, identifier, size, _ = _HEADER.unpack(memoryview(data)[: _HEADER.size])
-    if not info & _LONG_HEADER or address != segment.start or size != segment.size:
-        detail = f"its header says {format_lsn(address)}, segments of {size} bytes"
+    header = SegmentHeader.of(data, segment.name)
+    if not header.is_first_page or header.address != segment.start or header.size != segment.size:
+        detail = f"its header says {format_lsn(header.address)}, segments of {header.size} bytes"
         raise IntegrityError(f"{segment.name} holds another piece of WAL", detail=detail)
     # Right after a promotion a segment begins with pages copied from the timeline it left.
-    if timeline > segment.timeline:
-        raise IntegrityError(f"{segment.name} holds WAL of timeline {timeline}")
-    if system is not None and str(identifier) != str(system):
-        raise UnsafeTarget(f"{segment.name} is WAL of another cluster", detail=f"{identifier}, expected {system}")
+    if header.timeline > segment.timeline:
+        raise IntegrityError(f"{segment.name} holds WAL of timeline {header.timeline}")
+    if system is not None and header.system != str(system):
+        raise UnsafeTarget(f"{segment.name} is WAL of another cluster", detail=f"{header.system}, expected {system}")
+    if version and header.version and header.version != version:
+        raise UnsafeTarget(f"{segment.name} is WAL of PostgreSQL {header.version}", detail=f"expected {version}")
+    return header
 
 
 def segment_system(data: Buffer) -> str:
     """Return the identifier of the cluster that wrote a segment."""
-    return str(_HEADER.unpack(memoryview(data)[: _HEADER.size])[5])
+    return SegmentHeader.of(data).system

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from coffer.sources.postgres.wal import (
     parse_history,
 )
 from coffer.sources.postgres.wal_archive import WalReader, check_segment
+from coffer.vault.capture import Buffer
+
+_IS_SYSTEM = re.compile(r"[0-9]{16,20}")
 
 
 class PastTheEnd(NotThere):
@@ -37,14 +41,22 @@ class WalFetcher:
     Args:
         archive: Where the log is.
         cluster: Name of the cluster in the archive.
-        system: Identifier that every segment must carry, where known.
+        system: Identifier that every segment must carry; default: what the first one carries.
         segment_size: Bytes of a segment.
+        version: PostgreSQL's major version, where known.
     """
 
     def __init__(
-        self, archive: WalReader, cluster: str, *, system: str | None = None, segment_size: int = SEGMENT_SIZE
+        self,
+        archive: WalReader,
+        cluster: str,
+        *,
+        system: str | None = None,
+        segment_size: int = SEGMENT_SIZE,
+        version: int | None = None,
     ) -> None:
-        self._archive, self._cluster, self._system, self._size = archive, cluster, system, segment_size
+        self._archive, self._cluster, self._size, self._version = archive, cluster, segment_size, version
+        self._system = system or (cluster if _IS_SYSTEM.fullmatch(cluster) else None)
 
     def fetch(self, name: str, destination: Path) -> None:
         """Bring a file that PostgreSQL asks for.
@@ -64,7 +76,7 @@ class WalFetcher:
         if not is_archive_name(name):
             raise UsageError(f"'{name}' is no file of the log")
         try:
-            data = self._archive.get_wal(self._cluster, name)
+            return self.read_whole(name)
         except NotThere as error:
             names = set(self._archive.wal_names(self._cluster, every_store=True))
             if name in names:
@@ -72,12 +84,24 @@ class WalFetcher:
             if not is_segment(name):
                 raise PastTheEnd(f"there is no {name}") from error
             return self._past_the_end(Segment.parse(name, self._size), names)
+
+    def read_whole(self, name: str) -> bytes:
+        """Return a file that the archive has under its own name.
+
+        Raises:
+            NotThere: Every store says that it has none; that says nothing yet of the log's end.
+            CofferError: As `read` does.
+        """
+        data = self._archive.get_wal(self._cluster, name)
         if is_segment(name):
-            segment = Segment.parse(name, self._size)
             if len(data) != self._size:
                 raise IntegrityError(f"WAL segment {name} has another size", detail=f"{len(data)} bytes")
-            check_segment(segment, data, self._system)
+            self._check(Segment.parse(name, self._size), data)
         return data
+
+    def _check(self, segment: Segment, data: Buffer) -> None:
+        header = check_segment(segment, data, self._system, version=self._version)
+        self._system, self._version = header.system, self._version or header.version
 
     def _past_the_end(self, segment: Segment, names: Collection[str]) -> bytes:
         if self._before_its_timeline(segment, names):
@@ -125,7 +149,7 @@ class WalFetcher:
             if len(data) != piece.end - piece.start:
                 raise IntegrityError(f"{piece.name} has another size", detail=f"{len(data)} bytes")
             joined[piece.start : piece.end] = data
-        check_segment(segment, joined, self._system)
+        self._check(segment, joined)
         return bytes(joined)
 
 
