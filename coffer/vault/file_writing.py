@@ -10,6 +10,7 @@ from operator import itemgetter
 
 from coffer.errors import IntegrityError
 from coffer.vault.chunk_reader import ChunkReader, Range
+from coffer.vault.early_writing import start_writing
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.restore_plan import Fetch, Pieces
 from coffer.vault.target_attributes import Attributes
@@ -103,3 +104,4 @@ def _write_all(descriptor: int, content: memoryview, at: int) -> None:
     done = os.pwrite(descriptor, content, at)
     while done < content.nbytes:
         done += os.pwrite(descriptor, content[done:], at + done)
+    start_writing(descriptor, at, content.nbytes)
