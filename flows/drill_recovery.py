@@ -15,7 +15,17 @@ def drill_recovery(
     environment: str,
     time: str = "",
     seed: int = 0,
-    sabotage: Literal["", "flipped-page", "missing-segment", "wrong-key"] = "",
+    sabotage: Literal[
+        "",
+        "flipped-page",
+        "missing-segment",
+        "wrong-key",
+        "older-replica",
+        "stale-point",
+        "truncated-pack",
+        "dropped-table",
+        "missing-file",
+    ] = "",
 ) -> dict[str, object]:
     """Prove that a service comes back, with the key from escrow and the image that ran.
 

@@ -12,7 +12,16 @@ import click
 
 from coffer.errors import IntegrityError, UsageError
 
-_SABOTAGE = ("flipped-page", "missing-segment", "wrong-key")
+_SABOTAGE = (
+    "flipped-page",
+    "missing-segment",
+    "wrong-key",
+    "older-replica",
+    "stale-point",
+    "truncated-pack",
+    "dropped-table",
+    "missing-file",
+)
 
 
 @click.command()

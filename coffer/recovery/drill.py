@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 
-from coffer.errors import CofferError, IntegrityError, NotThere, OutsideSystemError
-from coffer.keys import Identity
-from coffer.recovery import drill_proof, heartbeat
-from coffer.recovery.questions import Answer, Questions, ask
+from coffer.errors import CofferError, OutsideSystemError
+from coffer.recovery import drill_checks as checks
+from coffer.recovery import drill_proof
+from coffer.recovery.drill_opening import damage_content, open_vault
+from coffer.recovery.drill_redis import keys_are_there
+from coffer.recovery.drill_restoring import BroughtBack, Wanted, bring_back
+from coffer.recovery.isolation import Isolation, isolation
+from coffer.recovery.moments import draw_target, newest_commit
+from coffer.recovery.questions import Questions, ask
 from coffer.recovery.report import DrillReport
-from coffer.recovery.restore import restore_postgres
-from coffer.recovery.sabotage import HoleInTheLog, Sabotage, flip_page
+from coffer.recovery.sabotage import Sabotage, drop_table, flip_page, remove_file
 from coffer.recovery.scratch import Scratch
-from coffer.recovery.target import RestoreTarget, TargetKind, choose_files, choose_point
-from coffer.recovery.wal_server import WalServer
-from coffer.sources.postgres.wal_archive import WalReader
-from coffer.sources.postgres.wal_fetch import WalFetcher
-from coffer.sources.postgres.wal_proof import needed_segments
+from coffer.recovery.table_names import expected
+from coffer.recovery.target import RestoreTarget, TargetKind, choose_point
 from coffer.vault.points import Point
 from coffer.vault.reader import VaultReader
 from coffer.vault.stores import Store
+
+__all__ = ["DrillRequest", "draw_target", "run_drill", "with_image"]
+_STALE_BY = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,12 @@ class DrillRequest:
         directory: Where to make the scratch folder.
         postgres: Name of the cluster in the point.
         files: Name of the files in the point.
+        redis: Name of the Redis in the point.
         rto: Promised recovery time.
         rpo: Promised age of what comes back.
         timeout: Seconds for replay, and for pg_amcheck.
         root: Fingerprint of the vault's root key from the recovery kit.
+        hidden: Folders with production's sockets, which nothing restored may see.
     """
 
     environment: str
@@ -64,10 +70,12 @@ class DrillRequest:
     directory: Path | None = None
     postgres: str = "postgres"
     files: str = "files"
+    redis: str = "redis"
     rto: timedelta = timedelta(minutes=15)
     rpo: timedelta = timedelta(hours=4)
     timeout: float = 900
     root: str | None = None
+    hidden: tuple[Path, ...] = ()
 
 
 def run_drill(request: DrillRequest, *, log: Callable[[str], None] = lambda line: None) -> DrillReport:
@@ -100,91 +108,100 @@ def run_drill(request: DrillRequest, *, log: Callable[[str], None] = lambda line
 class _Drill:
     def __init__(self, request: DrillRequest, report: DrillReport, log: Callable[[str], None]) -> None:
         self.request, self.report, self.log = request, report, log
-        self.questions = request.questions
-        self.files: Point | None = None
         self.chosen: tuple[VaultReader, Point] | None = None
 
     def run(self) -> None:
         request, report = self.request, self.report
         self.log("opening the vault with the key from escrow")
         with report.phase("open vault, choose point"):
-            reader = self._open()
+            reader = open_vault(
+                request.stores, request.identity, request.root, request.service, sabotage=request.sabotage,
+                report=report,
+            )  # fmt: skip
             points = reader.points(request.service)
-            target = request.target or draw_target(points, request.postgres, request.seed)
+        with report.phase("find the end of the log", counts=False):
+            report.newest = self._newest(reader, points)
+        with report.phase("draw a moment, choose point"):
+            target = request.target or draw_target(points, request.postgres, request.seed, report.newest)
             report.target = str(target)
             point = choose_point(points, request.postgres, target)
             report.point = point.name
             self.chosen = (reader, point)
-            self.questions = with_image(request.questions, point, points)
-            self.files = choose_files(points, request.files, target, point)
-        with Scratch(request.directory) as scratch:
-            self._bring_back(reader, point, target, scratch)
-            self._prove(target, scratch)
+        source = damage_content(
+            reader, request.stores, request.identity, request.root, point, sabotage=request.sabotage, report=report
+        )
+        with Scratch(request.directory) as scratch, ExitStack() as running:
+            cut_off = isolation(scratch.user, scratch.folder, request.hidden)
+            scratch.server.wrapper, report.isolation = cut_off.wrapper, cut_off.detail
+            wanted = Wanted(request.service, request.postgres, request.files, request.redis, target, request.timeout)
+            back = bring_back(
+                source, points, point, wanted, scratch, running, report, self.log,
+                hole=request.sabotage is Sabotage.MISSING_SEGMENT,
+            )  # fmt: skip
+            self._sabotage(scratch)
+            self._prove(points, point, target, scratch, back, cut_off)
 
-    def _open(self) -> VaultReader:
-        identity = Identity.load(self.request.identity)
-        if self.request.sabotage is Sabotage.WRONG_KEY:
-            identity = Identity.generate()
-        return VaultReader.open(self.request.stores, identity, root=self.request.root)
+    def _newest(self, reader: VaultReader, points: Sequence[Point]) -> datetime | None:
+        """Return the newest moment that could be brought back: the last commit in the log."""
+        held = [source.facts for point in points if (source := point.source(self.request.postgres)) is not None]
+        return newest_commit(reader, held[-1], self.log) if held else None
 
-    def _bring_back(self, reader: VaultReader, point: Point, target: RestoreTarget, scratch: Scratch) -> None:
-        request, report = self.request, self.report
-        facts = reader.facts(point, request.postgres)
-        cluster, size = str(facts["cluster"]), int(str(facts["segment_size"]))
-        wal: WalReader = reader
-        if request.sabotage is Sabotage.MISSING_SEGMENT:
-            first = needed_segments(facts)[0].name
-            wal = hole = HoleInTheLog(reader, cluster, first, middle=target.kind is TargetKind.LATEST)
-            report.sabotage += f" {hole.hidden}"
-        system = str(facts["system_identifier"])
-        fetcher = WalFetcher(wal, cluster, system=system, segment_size=size)
-        with WalServer(fetcher, scratch.folder / "wal", scratch.user, segment_size=size) as server:
-            self.log(f"restoring {point.name}")
-            with report.phase("restore database"):
-                restored = restore_postgres(
-                    reader, point, scratch.data, target, restore_command=server.restore_command,
-                    source=request.postgres, user=scratch.user, wal=wal,
-                )  # fmt: skip
-                report.restored_bytes += restored.summary.bytes
-            if self.files is not None:
-                with report.phase("restore files"):
-                    report.restored_bytes += reader.restore(self.files, request.files, scratch.uploads).bytes
-                    scratch.uploads.chmod(0o755)
-            self.log(f"replaying to {target}")
-            with report.phase("replay, promote"):
-                scratch.replay(server, timeout=request.timeout)
-            report.wal_files = len(set(server.served))
-
-    def _prove(self, target: RestoreTarget, scratch: Scratch) -> None:
-        request, report = self.request, self.report
+    def _sabotage(self, scratch: Scratch) -> None:
+        request = self.request
         if request.sabotage is Sabotage.FLIPPED_PAGE:
-            report.sabotage += f" {flip_page(scratch, request.database, request.seed)}"
+            self.report.sabotage += f" {flip_page(scratch, request.database, request.seed)}"
+        if request.sabotage is Sabotage.DROPPED_TABLE:
+            self.report.sabotage += f" {drop_table(scratch, request.database)}"
+        if request.sabotage is Sabotage.MISSING_FILE:
+            self.report.sabotage += f" {remove_file(scratch.uploads, request.seed)}"
+
+    def _prove(
+        self,
+        points: Sequence[Point],
+        point: Point,
+        target: RestoreTarget,
+        scratch: Scratch,
+        back: BroughtBack,
+        cut_off: Isolation,
+    ) -> None:
+        request, report = self.request, self.report
+        questions = with_image(request.questions, point, points)
         with report.phase("first answer"):
-            if self.questions is not None:
-                answered = report.check("the service's own questions", lambda: self._ask(scratch))
+            if questions is not None:
+                asked = questions
+                answered = report.check("the service's own questions", lambda: self._ask(asked, scratch))
             else:
                 answered = report.check("the database answers", lambda: self._read_one(scratch))
         if answered:
-            report.rto_seconds = report.elapsed
-        self.log("checking every table, index and row")
+            report.rto_seconds = report.elapsed_counted
+        self.log("checking every table, index, row and file")
+        tables = expected(points, point, request.postgres, request.database)
+        report.check("every table is there", lambda: checks.tables_are_there(scratch, request.database, tables))
+        if back.files:
+            report.check("every file is there", lambda: checks.files_are_there(scratch.uploads, back.files))
+        if back.redis is not None:
+            kept = back.redis
+            report.check("every key of Redis is there", lambda: keys_are_there(kept.socket, kept.facts))
         with report.phase("read every row", counts=False):
             report.check("every row of every table reads", lambda: self._count(scratch))
         with report.phase("pg_amcheck", counts=False):
             report.check("pg_amcheck", lambda: scratch.amcheck(timeout=request.timeout))
-        report.check("nothing newer than the moment, heartbeat found", lambda: self._measure(target, scratch))
-        report.check("promises", self._compare)
+        report.check("nothing newer than the moment, heartbeat found", lambda: self._measure(target, scratch, back))
+        report.check("nothing of production is in reach", lambda: checks.cut_off(scratch, cut_off))
+        newest = max(filter(None, (report.newest, points[-1].started)))
+        report.check("a disaster now", lambda: checks.vault_is_fresh(newest, self._now(), report.rpo_promise))
+        report.check("promises", lambda: checks.promises_are_kept(report))
 
-    def _ask(self, scratch: Scratch) -> str:
-        questions = self.questions
-        if questions is None:
-            raise NotThere("no questions were given")
+    def _now(self) -> datetime:
+        stale = self.request.rpo + _STALE_BY if self.request.sabotage is Sabotage.STALE_POINT else timedelta()
+        return datetime.now(UTC) + stale
+
+    def _ask(self, questions: Questions, scratch: Scratch) -> str:
         password = scratch.give_password(questions.role)
         uploads = scratch.uploads if scratch.uploads.exists() else None
         answer = ask(questions, sockets=scratch.sockets, port=scratch.port, password=password, uploads=uploads)
         self.report.facts = dict(answer.facts)
-        if not answer.ok:
-            raise IntegrityError("the service says that its data is wrong", detail="; ".join(answer.wrong))
-        return _said(answer)
+        return checks.said_yes(answer)
 
     def _read_one(self, scratch: Scratch) -> str:
         with scratch.server.connect(self.request.database) as connection:
@@ -195,27 +212,17 @@ class _Drill:
         self.report.rows = scratch.count_rows(self.request.database)
         return f"{sum(self.report.rows.values())} rows in {len(self.report.rows)} tables"
 
-    def _measure(self, target: RestoreTarget, scratch: Scratch) -> str:
-        moment = target.time or self.report.started
-        with scratch.server.connect(self.request.database) as connection:
-            beat = heartbeat.newest(connection)
-        if target.kind is TargetKind.LATEST or target.time is not None:
-            self.report.rpo_seconds["database"] = (moment - beat).total_seconds()
-            if self.files is not None:
-                self.report.rpo_seconds["files"] = max(0.0, (moment - self.files.started).total_seconds())
-        if beat > moment:
-            raise IntegrityError("a heartbeat is newer than the moment", detail=f"{beat} is after {moment}")
-        return f"newest heartbeat {beat.astimezone(UTC):%H:%M:%S.%f} UTC"
-
-    def _compare(self) -> str:
+    def _measure(self, target: RestoreTarget, scratch: Scratch, back: BroughtBack) -> str:
+        """Measure what was lost, of each part apart: the age of the newest that came back, at the moment."""
         report = self.report
-        lost = report.rpo_seconds.items()
-        late = [f"{part} {seconds:.0f} s" for part, seconds in lost if seconds > report.rpo_promise]
-        if report.rto_seconds is not None and report.rto_seconds > report.rto_promise:
-            late.append(f"recovery took {report.rto_seconds:.0f} s")
-        if late:
-            raise OutsideSystemError("a promise was broken", detail=", ".join(late))
-        return f"recovery within {report.rto_promise:.0f} s, nothing older than {report.rpo_promise:.0f} s"
+        text, beat = checks.heartbeat_fits(scratch, self.request.database, target.time, report.started)
+        if target.kind is TargetKind.LATEST or target.time is not None:
+            moment = target.time or report.started
+            report.rpo_seconds["database"] = (moment - beat).total_seconds()
+            for part, at in (("files", back.files_at), ("redis", back.redis.at if back.redis else None)):
+                if at is not None:
+                    report.rpo_seconds[part] = max(0.0, (moment - at).total_seconds())
+        return text
 
 
 def with_image(questions: Questions | None, point: Point, points: Sequence[Point]) -> Questions | None:
@@ -227,27 +234,3 @@ def with_image(questions: Questions | None, point: Point, points: Sequence[Point
         return questions
     named = [str(image) for each in (*points, point) if (image := each.facts.get("image"))]
     return replace(questions, image=named[-1]) if named else None
-
-
-def draw_target(points: Sequence[Point], source: str, seed: int) -> RestoreTarget:
-    """Draw a moment from the window that points cover: between the first one's end and the last one's begin.
-
-    With a single point the window is what its log holds; then the end of the log is taken.
-
-    Raises:
-        NotThere: No point holds the source.
-    """
-    holding = [(point, held.facts) for point in points if (held := point.source(source)) is not None]
-    if not holding:
-        raise NotThere(f"no point holds {source}", resolution="Take one with `coffer backup`")
-    first = datetime.fromisoformat(str(holding[0][1]["stopped"]))
-    last = holding[-1][0].started
-    if last <= first:
-        return RestoreTarget()
-    drawn = random.Random(seed).uniform(0, (last - first).total_seconds())  # noqa: S311 - a reproducible draw
-    return RestoreTarget.at_time(first + timedelta(seconds=drawn))
-
-
-def _said(answer: Answer) -> str:
-    numbers = ", ".join(f"{name} {value}" for name, value in answer.facts.items() if value is not None)
-    return f"{len(answer.questions)} asked, all yes; {numbers}"

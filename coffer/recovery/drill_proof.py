@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from coffer.errors import CofferError, IntegrityError
-from coffer.recovery.report import DrillReport
+from coffer.recovery.report import REPLAY, RESTORES, DrillReport
 from coffer.vault.points import Point
 from coffer.vault.proofs import Result
 from coffer.vault.proving import record_drill
@@ -25,6 +25,10 @@ def keep(reader: VaultReader, point: Point, report: DrillReport, log: Callable[[
         "rto_seconds": report.rto_seconds,
         "rows": sum(report.rows.values()),
         "wal_files": report.wal_files,
+        "wal_bytes": report.wal_bytes,
+        "replay_seconds": report.seconds_of(REPLAY),
+        "restored_bytes": report.restored_bytes,
+        "restore_seconds": report.seconds_of(*RESTORES),
     }
     facts |= {f"rpo_seconds_{part}": seconds for part, seconds in report.rpo_seconds.items()}
     try:

@@ -28,10 +28,12 @@ class Isolation:
     Attributes:
         wrapper: What stands before its command line; it changes to the account itself. Empty: it is not cut off.
         detail: What that means, for people.
+        hidden: Folders that are empty for it.
     """
 
     wrapper: tuple[str, ...]
     detail: str
+    hidden: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -59,7 +61,9 @@ def isolation(user: str, scratch: Path, hidden: Sequence[Path] = ()) -> Isolatio
         str(folder) for folder in dict.fromkeys((*HIDDEN, *hidden)) if folder.is_dir() and not _holds(folder, scratch)
     ]
     wrapper = ("unshare", "--net", "--mount", "--", "sh", "-c", _HIDE, "sh", *covered, "--", *_become(user))
-    return Isolation(wrapper, f"a network namespace of its own; {', '.join(covered) or 'nothing'} hidden")
+    return Isolation(
+        wrapper, f"a network namespace of its own; {', '.join(covered) or 'nothing'} hidden", tuple(covered)
+    )
 
 
 def _become(user: str) -> tuple[str, ...]:

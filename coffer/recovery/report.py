@@ -11,6 +11,10 @@ from typing import Any
 
 from coffer.errors import CofferError, IntegrityError
 
+RESTORES = ("restore database", "restore files", "restore Redis")
+REPLAY = "replay, promote"
+"""Names of the phases that grow with bytes: forecasts are made from them."""
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -67,7 +71,10 @@ class DrillReport:
         rpo_promise: Seconds promised.
         rows: Rows of each table, each page read.
         facts: What the service told of itself.
+        newest: The newest moment that the vault could give when the drill began.
+        isolation: How what was restored was cut off from production.
         wal_files: Log files replayed.
+        wal_bytes: Bytes of them.
         restored_bytes: Bytes written.
         exit_code: Of what went wrong; damaged data weighs most.
     """
@@ -88,7 +95,10 @@ class DrillReport:
     rpo_promise: float = timedelta(hours=4).total_seconds()
     rows: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    newest: datetime | None = None
+    isolation: str = ""
     wal_files: int = 0
+    wal_bytes: int = 0
     restored_bytes: int = 0
     exit_code: int = 0
 
@@ -104,6 +114,11 @@ class DrillReport:
     def elapsed(self) -> float:
         """Seconds since the drill's start."""
         return time.monotonic() - self._begin
+
+    @property
+    def elapsed_counted(self) -> float:
+        """Seconds since the drill's start, without what a recovery would not do."""
+        return self.elapsed - sum(phase.seconds for phase in self.phases if not phase.counts)
 
     @contextmanager
     def phase(self, name: str, *, counts: bool = True) -> Iterator[None]:
@@ -138,7 +153,12 @@ class DrillReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        return {"ok": self.ok, **asdict(self), "started": self.started.isoformat()}
+        newest = self.newest.isoformat() if self.newest else None
+        return {"ok": self.ok, **asdict(self), "started": self.started.isoformat(), "newest": newest}
+
+    def seconds_of(self, *names: str) -> float:
+        """Return how long phases of these names took together."""
+        return sum(phase.seconds for phase in self.phases if phase.name in names)
 
     def lines(self) -> list[str]:
         """Return it for a terminal."""

@@ -15,6 +15,7 @@ from typing import Any
 from coffer.keys import Identity, Recipient, WriterCredentials, generate_identity
 from coffer.recovery.restore import restore_postgres
 from coffer.recovery.scratch import Scratch
+from coffer.recovery.table_names import table_facts
 from coffer.recovery.target import RestoreTarget
 from coffer.recovery.wal_server import WalServer
 from coffer.sources.files import FilesSource
@@ -86,12 +87,13 @@ class World:
 
     def take(self, kind: Kind) -> Point:
         writer, source = self.writer(), PostgresSource("postgres", self.conninfo)
+        facts = table_facts([source])
         with writer.begin_point(service=SERVICE, kind=kind, started=datetime.now(UTC)) as builder:
             summary = builder.capture(source)
             source.prove_wal(writer, summary.facts)
             if self.uploads is not None:
                 builder.capture(FilesSource("files", self.uploads))
-            return builder.commit({})
+            return builder.commit(facts)
 
     @contextmanager
     def receiving(self) -> Iterator[None]:
