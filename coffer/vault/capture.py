@@ -112,6 +112,10 @@ class Parent(Protocol):
         """Return what stood at a path, or None."""
         ...
 
+    def size_of(self, path: bytes) -> int | None:
+        """Return the size of a file, or None if no file stood there."""
+        ...
+
     def worn_pages(self, path: bytes) -> NDArray[np.uint32]:
         """Return those pages of a file that shall be read and given again, ascending.
 
@@ -190,6 +194,17 @@ class SourceSink(Protocol):
         Returns:
             How many were added; 0 if they differ, or begin no part, or if too few were given.
         """
+        ...
+
+    def add_as_before(self, path: bytes) -> bool:
+        """Add a file just as the parent has it, its times too; False if that must not be done.
+
+        For files whose content is known to be the same and whose times mean nothing: no part of the tree changes then.
+        """
+        ...
+
+    def add_changes(self, entry: Entry, size: int, changes: Iterable[tuple[NDArray[np.uint32], Buffer]]) -> None:
+        """Do as `add_pages` does, with the pages and their content in portions, ascending."""
         ...
 
     def add_pages(self, entry: Entry, size: int, pages: NDArray[np.uint32], content: Iterable[Buffer]) -> None:

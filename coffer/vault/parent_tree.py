@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from coffer.errors import IntegrityError
 from coffer.vault import extents, trees
-from coffer.vault.capture import PAGE_SIZE, Fact, Look, StoredEntry
+from coffer.vault.capture import PAGE_SIZE, EntryType, Fact, Look, StoredEntry
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.points import SourceRecord
@@ -21,6 +21,7 @@ from coffer.vault.read_ahead import ahead
 from coffer.vault.store_set import StoreSet
 from coffer.vault.trees import TreeEntry
 
+_FILE = trees.type_number(EntryType.FILE)
 _TYPE_BITS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 
 
@@ -83,6 +84,11 @@ class ParentTree:
         """Return what stood at a path, or None."""
         found = self.find(path)
         return found.stored() if found else None
+
+    def size_of(self, path: bytes) -> int | None:
+        """Return the size of a file, or None if no file stood there."""
+        found = self.find(path)
+        return found.size if found is not None and found.type == _FILE else None
 
     def worn_pages(self, path: bytes) -> NDArray[np.uint32]:
         """Return those pages of a file that lie in chunks that are to be stored anew."""

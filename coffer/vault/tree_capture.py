@@ -150,18 +150,43 @@ class TreeCapture:
         self.size += sum([entry.size for entry in part.entries])
         return count
 
+    def add_as_before(self, path: bytes) -> bool:
+        """Add a file just as the parent has it."""
+        before = self.parent.find(path) if self.parent is not None else None
+        if before is None or before.type != _FILE or before.link:
+            return False
+        self._keep(before)
+        return True
+
     def add_pages(self, entry: Entry, size: int, pages: NDArray[np.uint32], content: Iterable[Buffer]) -> None:
         """Add a file that equals the parent's but for some pages."""
         before = self._before(entry.path)
-        numbers = np.asarray(pages, np.int64)
-        if numbers.size and (np.any(np.diff(numbers) <= 0) or int(numbers[-1]) * PAGE_SIZE >= size):
-            raise UsageError("Pages must ascend and lie in the file", detail=repr(entry.path))
+        numbers = _checked(entry, size, pages, -1)
         starts, patches, taken = self._store_pages(numbers, content)
         if taken != numbers.size * PAGE_SIZE:
             raise UsageError("The pages' content has another size", detail=f"{entry.path!r}: {taken} bytes")
+        self._overlay(entry, before, size, starts, patches)
+
+    def add_changes(self, entry: Entry, size: int, changes: Iterable[tuple[NDArray[np.uint32], Buffer]]) -> None:
+        """Add a file that equals the parent's but for some pages, which come in portions."""
+        before = self._before(entry.path)
+        starts, patches, last = [np.empty(0, np.int64)], [extents.empty()], -1
+        for pages, content in changes:
+            numbers = _checked(entry, size, pages, last)
+            last = int(numbers[-1]) if numbers.size else last
+            if len(content) != numbers.size * PAGE_SIZE:
+                raise UsageError("The pages' content has another size", detail=f"{entry.path!r}: {len(content)} bytes")
+            where, what, _ = self._store_pages(numbers, [content])
+            starts.append(where)
+            patches.append(what)
+        self._overlay(entry, before, size, np.concatenate(starts), np.concatenate(patches))
+
+    def _overlay(
+        self, entry: Entry, before: TreeEntry, size: int, starts: NDArray[np.int64], patches: extents.Extents
+    ) -> None:
+        self.read += int(patches["length"].sum())
         patches = _clip(starts, patches, size)
         result = extents.overlay(extents.from_bytes(before.extents), size, starts, patches)
-        self.read += taken
         self._keep(_tree_entry(entry, Content(size, b"", result.tobytes()), 0))
 
     def finish(self) -> list[str]:
@@ -249,6 +274,15 @@ def _is_same(before: TreeEntry, entry: Entry, ctime_ns: int) -> bool:
         and before.target == entry.target
         and before.xattrs == entry.xattrs
     )
+
+
+def _checked(entry: Entry, size: int, pages: NDArray[np.uint32], last: int) -> NDArray[np.int64]:
+    numbers = np.asarray(pages, np.int64)
+    if numbers.size and (
+        int(numbers[0]) <= last or np.any(np.diff(numbers) <= 0) or int(numbers[-1]) * PAGE_SIZE >= size
+    ):
+        raise UsageError("Pages must ascend and lie in the file", detail=repr(entry.path))
+    return numbers
 
 
 def _clip(starts: NDArray[np.int64], patches: extents.Extents, size: int) -> extents.Extents:

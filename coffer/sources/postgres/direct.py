@@ -8,10 +8,15 @@ import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from coffer.sources.postgres.bad_pages import DAMAGED, BadPage, facts_of
+from coffer.sources.postgres.changed_tree import ChangedTree
 from coffer.sources.postgres.data_folder import CONTROL_FILE, DataFolder, Found
+from coffer.sources.postgres.direct_parent import choose, state_facts
 from coffer.sources.postgres.direct_tree import DirectTree, entry_of, made_file
+from coffer.sources.postgres.folder_reader import FolderReader
 from coffer.sources.postgres.local_cluster import LocalCluster, Stopped
 from coffer.sources.postgres.page_reader import PageReader
+from coffer.sources.postgres.relation_names import relation_names
 from coffer.sources.postgres.wal import format_lsn
 from coffer.vault.capture import Fact, Kind, Parent, SourceSink
 
@@ -33,9 +38,13 @@ def capture_direct(
     started = datetime.now(UTC)
     start, timeline = cluster.start(f"coffer {name}")
     folder = DataFolder(cluster.about.data, cluster.about.version // 10_000)
-    reader = PageReader(folder.root, start, checks=cluster.about.checksums)
-    tree = DirectTree(sink, reader)
-    tree.take(folder.scan())
+    reader = PageReader(FolderReader(folder.root), start, checks=cluster.about.checksums)
+    state = state_facts(cluster)
+    chooser, reason = choose(cluster, kind, parent, start, timeline, state)
+    if chooser is None or parent is None:
+        DirectTree(sink, reader).take(folder.scan())
+    else:
+        ChangedTree(sink, reader, parent, chooser).take(folder.scan())
     sink.wait_read()
     control = _control(cluster)
     sink.add_file(entry_of(control), [cluster.control_file()])  # last, as upstream does
@@ -44,9 +53,10 @@ def capture_direct(
     checkpoint = _CHECKPOINT_LINE.search(stopped.label)
     notes: list[Fact] = list(folder.notes)
     return {
-        "kind": Kind.FULL.value,
-        "kind_reason": "",
+        "kind": (kind if chooser else Kind.FULL).value,
+        "kind_reason": reason,
         "capture": "direct",
+        "changed_by": chooser.how if chooser else None,
         "started": started.isoformat(),
         "stopped": datetime.now(UTC).isoformat(),
         "system_identifier": str(cluster.about.system),
@@ -61,6 +71,8 @@ def capture_direct(
         "backup_label": stopped.label,
         "tablespaces": _facts(cluster.tablespaces()),
         "checksums": cluster.about.checksums,
+        **state,
+        **_damage(cluster, reader.bad(stopped.position)),
         "notes": notes,
     }
 
@@ -75,6 +87,10 @@ def _add_label(sink: SourceSink, stopped: Stopped, like: Found) -> None:
     sink.add_file(made_file(b"backup_label", like), [stopped.label])
     if stopped.tablespace_map:
         sink.add_file(made_file(b"tablespace_map", like), [stopped.tablespace_map])
+
+
+def _damage(cluster: LocalCluster, bad: list[BadPage]) -> dict[str, Fact]:
+    return {DAMAGED: facts_of(bad, relation_names(cluster, {page.path for page in bad}))} if bad else {}
 
 
 def _facts(mapping: Mapping[str, str]) -> dict[str, Fact]:

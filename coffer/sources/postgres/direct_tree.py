@@ -9,7 +9,7 @@ import numpy as np
 
 from coffer.sources.postgres import page_checks, relation_files
 from coffer.sources.postgres.data_folder import Found
-from coffer.sources.postgres.page_reader import PageReader
+from coffer.sources.postgres.page_reader import PageReader, numbers
 from coffer.sources.postgres.relation_files import RelationFile
 from coffer.vault.capture import PAGE_SIZE, Entry, EntryType, SourceSink
 
@@ -51,7 +51,10 @@ class DirectTree:
             )
             return
         # Checked together: one call on two megabytes costs what one on a page does.
-        self._waiting.append((found, relation, self._reader.read(found.path, None, 0, found.size)))
+        data = self._reader.files.whole(found.path, found.size)
+        if data is None:
+            return  # dropped meanwhile: replay knows
+        self._waiting.append((found, relation, data))
         self._size += found.size
         if self._size > _BATCH:
             self.flush()
@@ -75,7 +78,7 @@ class DirectTree:
         suspects = set(np.searchsorted(ends, wrong, side="right").tolist())
         for number, (found, relation, data) in enumerate(files):
             if number in suspects and relation is not None:
-                yield found, self._reader.checked(found.path, relation, data, self._reader.numbers(0, len(data)))
+                yield found, self._reader.checked(found.path, relation, data, numbers(0, len(data)))
             else:
                 yield found, data
 
