@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from bench.postgres.commands import postgres
 from bench.vault.commands import vault
 from coffer.errors import CofferError
 
@@ -16,6 +17,7 @@ def bench() -> None:
 
 
 bench.add_command(vault)
+bench.add_command(postgres)
 
 
 def main() -> None:

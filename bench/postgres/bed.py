@@ -1,0 +1,165 @@
+"""One tool in one round: how each row is measured, and proven."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.postgres.checking import Hashes, check_cluster, check_restored, wait_for_query
+from bench.postgres.cluster import restored_server
+from bench.postgres.results import Measurement
+from bench.postgres.rows import BACKUPS, Row
+from bench.postgres.tools import Tool
+from bench.vault.measuring import Command, Cost, drop_caches, measure, run, wait_for_quiet
+from coffer.errors import StepFailed
+from coffer.sources.postgres.programs import own
+
+_SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class Log:
+    """What was written after the last backup.
+
+    Attributes:
+        before: Segments archived since the last incrementals began.
+        names: The segments of the rows about WAL.
+        lsn: Position right behind the marker.
+        marker: What the marker's row holds.
+    """
+
+    before: Sequence[str]
+    names: Sequence[str]
+    lsn: str
+    marker: int
+
+
+class Bed:
+    """A tool and all that is done to it in a round.
+
+    Args:
+        tool: The tool; its repository is empty.
+        folder: For what is restored; beside the tool's own.
+        turn: Which round.
+        patience: Seconds to wait for a quiet machine before each command.
+        prove_all: Check every restored cluster, else only the last.
+    """
+
+    def __init__(self, tool: Tool, folder: Path, turn: int, *, patience: float, prove_all: bool) -> None:
+        self.tool, self._folder, self._turn = tool, folder, turn
+        self._patience, self._prove_all = patience, prove_all
+        self._target = folder / "target"
+        for command in tool.create():
+            run(command)
+        tool.server.drain()
+
+    def backup(self, row: Row) -> Measurement:
+        """Measure a backup."""
+        before = self.tool.stored()
+        self.tool.server.checkpoint()
+        with self.tool.archiving():
+            cost = self._measure(self.tool.backup(row), self.tool.folder)
+        self.tool.after_backup(row, cost.output)
+        self.tool.server.drain()
+        return self._found(row, cost, stored=self.tool.stored() - before)
+
+    def restore(self, row: Row, expected: Hashes) -> Measurement:
+        """Measure a restore; what came back is started and checked."""
+        self._clear()
+        try:
+            cost = self._measure(self.tool.restore(row, self._target), self._folder)
+            proven = check_restored(self._target, self.tool.server, expected) if self._prove_all else ""
+            return self._found(row, cost, proven)
+        finally:
+            self._clear()
+
+    def archive(self, log: Log) -> Measurement:
+        """Measure the archiving of segments, after those before them, which are not measured."""
+        source = self._pushing(log)
+        with self.tool.archiver(source):
+            if log.before:
+                run(self.tool.archive(source, log.before), timeout=_SECONDS)
+            cost = self._measure(self.tool.archive(source, log.names), self.tool.folder)
+        return self._found(Row.ARCHIVE, cost)
+
+    def fetch(self, log: Log) -> Measurement:
+        """Measure how segments come back; every byte is compared."""
+        target = self._folder / "fetched"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+        own(target, self.tool.server.user)
+        try:
+            cost = self._measure(self.tool.fetch(log.names, target), self._folder)
+            for name in log.names:
+                if not filecmp.cmp(target / name, self.tool.server.collected / name, shallow=False):
+                    raise StepFailed(f"segment {name} came back different")
+            return self._found(Row.FETCH, cost, "bytes equal")
+        finally:
+            shutil.rmtree(target)
+
+    def first_query(self, log: Log, expected: Hashes) -> Measurement:
+        """Measure from the start of a restore to the first query answered right after all segments are replayed."""
+        self._clear()
+        command = self.tool.restore_for(log.lsn, self._target)
+        self._make_ready()
+        began = time.monotonic()
+        try:
+            cost = measure(command, timeout=_SECONDS)
+            with self.tool.recovering(log.lsn, self._target) as settings:
+                server = restored_server(self._target, self.tool.server, settings)
+                server.launch()
+                try:
+                    wait_for_query(server, log.marker, timeout=_SECONDS)
+                    seconds = time.monotonic() - began
+                    proven = check_cluster(server, expected)
+                finally:
+                    server.stop(immediate=True)
+            return self._measurement(Row.FIRST_QUERY, seconds, cost, 0, proven)
+        finally:
+            self._clear()
+
+    def _measure(self, command: Command, synced: Path) -> Cost:
+        self._make_ready()
+        served = self.tool.server.processor_seconds()
+        cost = measure(command, synced=[synced], timeout=_SECONDS)
+        served = self.tool.server.processor_seconds() - served
+        foreign = cost.foreign - served / cost.seconds / (os.cpu_count() or 1)
+        return replace(cost, foreign=max(0.0, foreign), server=served)
+
+    def _make_ready(self) -> None:
+        wait_for_quiet(self._patience)
+        drop_caches()
+
+    def _pushing(self, log: Log) -> Path:
+        """Return a folder as pg_wal is when the archiver has fallen behind: all segments there, all of them ready."""
+        source = self._folder / "pg_wal"
+        shutil.rmtree(source, ignore_errors=True)
+        (source / "archive_status").mkdir(parents=True)
+        for name in (*log.before, *log.names):
+            os.link(self.tool.server.collected / name, source / name)
+            (source / "archive_status" / f"{name}.ready").touch()
+        own(source, self.tool.server.user)
+        return source
+
+    def _clear(self) -> None:
+        for path in self._folder.glob(f"{self._target.name}*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _found(self, row: Row, cost: Cost, proven: str = "", *, stored: int = 0) -> Measurement:
+        return self._measurement(row, cost.seconds, cost, stored, proven)
+
+    def _measurement(self, row: Row, seconds: float, cost: Cost, stored: int, proven: str) -> Measurement:
+        tool = self.tool
+        return Measurement(
+            tool.name, tool.server.major, row, self._turn, seconds, cost.cpu, cost.peak, cost.foreign, stored, proven
+        )
+
+
+def expected_of(row: Row, states: dict[Row, Hashes]) -> Hashes:
+    """Return the rows that a restore must bring back."""
+    return states[Row.FULL if row is Row.RESTORE_FULL else BACKUPS[-1]]
