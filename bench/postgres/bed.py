@@ -58,6 +58,11 @@ class Bed:
             run(command)
         tool.server.drain()
 
+    @property
+    def major(self) -> int:
+        """Version of PostgreSQL."""
+        return self.tool.server.major
+
     def backup(self, row: Row) -> Measurement:
         """Measure a backup."""
         before = self.tool.stored()

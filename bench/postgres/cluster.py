@@ -19,6 +19,7 @@ from coffer.sources.postgres.server import PostgresServer
 from tests.services.throwaway import free_ports
 
 DATABASE = "bench"
+_SEGMENT_NAME = 24
 _SETTINGS = {
     "shared_buffers": "256MB",
     "max_wal_size": "16GB",
@@ -112,6 +113,10 @@ class BenchServer(PostgresServer):
                 times = child.cpu_times()
                 used += times.user + times.system
         return float(used)
+
+    def segments(self) -> list[str]:
+        """Return the names of the segments it archived, oldest first."""
+        return sorted(each.name for each in self.collected.iterdir() if len(each.name) == _SEGMENT_NAME)
 
     def checkpoint(self) -> None:
         """Leave nothing for a backup's own checkpoint to write."""

@@ -42,6 +42,9 @@ _json = click.option("--json", "json_path", type=_PATH, help="Keep every measure
 _versions = click.option(
     "--version", "majors", type=click.Choice([str(OLD), str(NEW)]), multiple=True, default=(str(OLD), str(NEW))
 )
+_size = click.option("--size", default=2.4, show_default=True, help="GB of each cluster; each size is kept apart.")
+_tables = click.option("--tables", default=3000, show_default=True, help="Small tables in each, six files a table.")
+_seed = click.option("--seed", default=1, show_default=True)
 _patience = click.option("--patience", default=20.0, show_default=True, help="Seconds to wait for a quiet machine.")
 
 
@@ -52,12 +55,12 @@ def postgres() -> None:
 
 @postgres.command("run")
 @_folder
-@click.option("--size", default=2.4, show_default=True, help="GB of each cluster; another size builds it anew.")
-@click.option("--tables", default=3000, show_default=True, help="Small tables in each, six files a table.")
+@_size
+@_tables
 @click.option("--segments", default=SEGMENTS, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--slow-rounds", type=int, help="In how many rounds pgBackRest at its defaults takes part.")
-@click.option("--seed", default=1, show_default=True)
+@_seed
 @_versions
 @click.option("--subject", "names", multiple=True, help="Only these tools.")
 @click.option("--row", "rows", type=click.Choice([each.value for each in Row]), multiple=True, help="Only up to these.")
@@ -104,6 +107,20 @@ def measure_postgres(
                 _lag(data, work, lag_seconds, turn, results)
         shutil.rmtree(work, ignore_errors=True)
     print_report(results, console)
+
+
+@postgres.command()
+@_folder
+@_size
+@_tables
+@_seed
+@_versions
+def prepare(folder: Path, size: float, tables: int, seed: int, majors: tuple[str, ...]) -> None:
+    """Build the clusters that `run` measures, unless they are there; it does so itself, too."""
+    wanted = [each for each in subjects(None) if str(each.major) in majors]
+    with ExitStack() as stack:
+        for major, (_, data) in _clusters(stack, folder, wanted, round(size * _GB), tables, seed).items():
+            _tell(f"PostgreSQL {major}: {data.describe()}")
 
 
 @postgres.command()

@@ -16,7 +16,7 @@ from bench.postgres.rows import Row
 from coffer.sources.postgres.programs import own
 
 CHANGED_PAGES = 2_000
-_ROWS_PER_PAGE = 4
+
 _BATCH = 100_000
 
 

@@ -1,4 +1,4 @@
-"""The peers' programs: from Debian's apt and the Go module proxy, installed when the bench runs and never by the tests."""
+"""The peers' programs, from Debian's apt: installed when the bench runs, never by the tests."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from bench.postgres.results import Cell, Measurement, Results
+from bench.postgres.results import Cell, Failure, Measurement, Results
 from bench.postgres.rows import BACKUPS, FIRST_QUERY_TIMES, LAG_SECONDS, PEAK_BYTES, Row
 from bench.vault.machine import machine_line
 from bench.vault.report import Row as Line
@@ -15,6 +15,8 @@ from bench.vault.report import markdown_table
 from bench.vault.results import NOISE
 
 OURS = "coffer"
+_WIDTH = 200
+_SAME_CHANGE = "The same number of pages, 2,000, spread over the whole table, changes at each size.\n"
 _HEAD = """\
 # Recovery of PostgreSQL, measured
 
@@ -81,9 +83,8 @@ def verdicts(results: Results) -> list[str]:
             elif peer := _best_peer(results, row):
                 times = peer[1] / seconds
                 met = "met" if times >= FIRST_QUERY_TIMES else "missed"
-                said.append(
-                    f"{row.label}, PG {major}: {times:.2f}× the best peer, {peer[0]} (≥ {FIRST_QUERY_TIMES:g}×: {met})"
-                )
+                faster = f"{times:.2f}× as fast as the best peer, {peer[0]}"
+                said.append(f"{row.label}, PG {major}: {faster} (≥ {FIRST_QUERY_TIMES:g}×: {met})")
         if found := results.extras.get(f"lag-{major}"):
             worst = max(each["p99"] for each in found)
             said.append(_verdict(f"streaming lag p99, PG {major}", worst, LAG_SECONDS, "s"))
@@ -123,40 +124,31 @@ def write_page(every: Sequence[Results]) -> str:
             parts += ["## Coffer and its peers\n"]
             parts += [f"- PostgreSQL {major}: {said}." for major, said in header.get("clusters", {}).items()]
             parts.append("")
-            for title, value in _TITLES.items():
+            for value, title in _TITLES.items():
                 parts += [f"### {title}\n", markdown_table(*table_of(results, value)) + "\n"]
             parts += ["### Goals\n", *(f"- {line}" for line in verdicts(results))]
             parts += [f"- {line}" for line in notes(results)]
         head, lines = growth_table(results)
         if lines:
-            parts += [
-                "## Growth of an incremental\n",
-                "The same 2,000 pages, spread over the whole table, change at each size.\n",
-            ]
-            parts.append(markdown_table(head, lines) + "\n")
-        parts += [
-            f"- FAILED: {each.tool} on {each.major}, {each.row}, round {each.round}: {each.error}"
-            for each in results.failures
-        ]
-        parts += [
-            f"- Measured {header['started']} by `{header['command']}`.",
-            f"- {machine_line(header['machine'])}.\n",
-        ]
+            parts += ["## Growth of an incremental\n", _SAME_CHANGE, markdown_table(head, lines) + "\n"]
+        parts += [f"- FAILED: {_failure(each)}" for each in results.failures]
+        parts.append(f"- Measured {header['started']} by `{header['command']}`.")
+        parts.append(f"- {machine_line(header['machine'])}.\n")
     return "\n".join([*parts, _HOW])
 
 
 def notes(results: Results) -> list[str]:
     """Return what has to be said about noise and versions."""
     loud = sum(not each.quiet for each in results.measurements)
-    said = [
-        f"{len(results.measurements)} measurements; {loud} had more than {NOISE:.0%} of the machine used by others."
-    ]
+    count = len(results.measurements)
+    said = [f"{count} measurements; {loud} had more than {NOISE:.0%} of the machine used by others."]
     return said + [f"{name}: {what}." for name, what in results.extras.get("settings", {}).items()]
 
 
 def print_report(results: Results, console: Console) -> None:
     """Print everything as tables."""
-    for title, value in _TITLES.items():
+    console.width = max(console.width, _WIDTH)
+    for value, title in _TITLES.items():
         head, lines = table_of(results, value)
         if lines:
             _print_table(console, title, head, lines)
@@ -166,7 +158,7 @@ def print_report(results: Results, console: Console) -> None:
     for line in (*verdicts(results), *(notes(results) if results.measurements else ())):
         console.print(line, soft_wrap=True)
     for failure in results.failures:
-        console.print(f"FAILED: {failure.tool} on {failure.major}, {failure.row}: {failure.error}", soft_wrap=True)
+        console.print(f"FAILED: {_failure(failure)}", soft_wrap=True)
 
 
 def _print_table(console: Console, title: str, head: Sequence[str], lines: Sequence[Line]) -> None:
@@ -176,6 +168,10 @@ def _print_table(console: Console, title: str, head: Sequence[str], lines: Seque
     for line in lines:
         table.add_row(*line.cells)
     console.print(table)
+
+
+def _failure(each: Failure) -> str:
+    return f"{each.tool} on {each.major}, {each.row}, round {each.round}: {each.error}"
 
 
 def _goal(row: Row, value: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,9 +26,7 @@ class Restic(Tool):
         found, version = find_restic()
         self.settings = f"{version}, --compression fastest --no-scan --pack-size 64 --read-concurrency 4"
         self._program = self.state / "restic"
-        os.link(found, self._program) if _same_disk(found, self.state) else self._program.write_bytes(
-            found.read_bytes()
-        )
+        shutil.copyfile(found, self._program)
         self._program.chmod(0o755)
         (self.state / "password").write_text("a password of a bench\n")
         self._environment = {
@@ -57,7 +55,3 @@ class Restic(Tool):
         restore = f"{self._program} restore --quiet latest --target {target}"
         command = self.shell(f"{restore} --tag {tag}; {restore} --tag {tag}-label; chmod 700 {target}")
         return Command(command.argv, {**command.environment, **self._environment}, Path("/"))
-
-
-def _same_disk(one: Path, other: Path) -> bool:
-    return one.stat().st_dev == other.stat().st_dev

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.postgres.bed import Bed, Log, expected_of
@@ -89,13 +90,13 @@ class Round:
                     data.change(PERCENT[row])
             if row is BACKUPS[-1]:
                 since = {major: _newest(server) for major, (server, _) in self._data.items()}
-            self._each(row, lambda bed, row=row: bed.backup(row))
+            self._each(row, partial(Bed.backup, row=row))
             if row in (BACKUPS[0], BACKUPS[-1]):
                 for major, (server, _) in self._data.items():
                     states[major][row] = row_hashes(server)
         for row in (Row.RESTORE_FULL, Row.RESTORE_LAST):
             if row in self._rules.rows:
-                self._each(row, lambda bed, row=row: bed.restore(row, expected_of(row, states[bed.tool.server.major])))
+                self._each(row, partial(_restore, row=row, states=states))
         if {Row.ARCHIVE, Row.FETCH, Row.FIRST_QUERY} & set(self._rules.rows):
             self._log_rows(since)
 
@@ -110,14 +111,12 @@ class Round:
         for major, (server, data) in self._data.items():
             marker = time.time_ns()
             names, lsn = data.write_log(self._rules.segments, marker)
-            every = sorted(each.name for each in server.collected.iterdir() if len(each.name) == 24)
-            before = [name for name in every if since[major] <= name < names[0]]
+            before = [name for name in server.segments() if since[major] <= name < names[0]]
             logs[major], states[major] = Log(before, names, lsn, marker), row_hashes(server)
-        self._each(Row.ARCHIVE, lambda bed: bed.archive(logs[bed.tool.server.major]))
-        self._each(Row.FETCH, lambda bed: bed.fetch(logs[bed.tool.server.major]))
+        self._each(Row.ARCHIVE, lambda bed: bed.archive(logs[bed.major]))
+        self._each(Row.FETCH, lambda bed: bed.fetch(logs[bed.major]))
         if Row.FIRST_QUERY in self._rules.rows:
-            major = lambda bed: bed.tool.server.major  # noqa: E731
-            self._each(Row.FIRST_QUERY, lambda bed: bed.first_query(logs[major(bed)], states[major(bed)]))
+            self._each(Row.FIRST_QUERY, lambda bed: bed.first_query(logs[bed.major], states[bed.major]))
 
     def _make(self, subject: Subject) -> None:
         server, _ = self._data[subject.major]
@@ -142,7 +141,7 @@ class Round:
             try:
                 found = action(bed)
             except (CofferError, OSError) as error:
-                self._failed(bed.tool.name, bed.tool.server.major, row, error)
+                self._failed(bed.tool.name, bed.major, row, error)
                 self._beds.remove(bed)
                 bed.tool.remove()
             else:
@@ -154,8 +153,12 @@ class Round:
         self._tell(f"{self._turn}  {row:16} {name} on {major} FAILED: {error}")
 
 
+def _restore(bed: Bed, row: Row, states: Mapping[int, dict[Row, Hashes]]) -> Measurement:
+    return bed.restore(row, expected_of(row, states[bed.major]))
+
+
 def _newest(server: BenchServer) -> str:
-    return max((each.name for each in server.collected.iterdir() if len(each.name) == 24), default="")
+    return max(server.segments(), default="")
 
 
 def _forget_collected(server: BenchServer) -> None:

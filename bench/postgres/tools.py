@@ -115,7 +115,7 @@ class Tool:
                 "\\set ON_ERROR_STOP on",
                 "SELECT pg_backup_start('bench', true) \\g /dev/null",
                 f"\\! bash -c {shlex.quote('set -euo pipefail; ' + script + '; touch ' + str(done))}",
-                f"SELECT labelfile FROM pg_backup_stop(false) \\g {label}",
+                f"SELECT labelfile FROM pg_backup_stop(false) \\g {label}",  # noqa: S608 - a path of this bench
             ]
         )
         (self.state / "session.sql").write_text(session + "\n")
