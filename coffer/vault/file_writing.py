@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from operator import itemgetter
 
@@ -19,6 +20,9 @@ from coffer.vault.target_folder import TargetFolder
 from coffer.vault.trees import TreeEntry
 
 _BUSY = max(2, os.cpu_count() or 1)
+_SMALL_FILES = 8
+"""Pieces of one chunk beyond which one thread writes them while others open chunks: two that make small files side by
+side pass the interpreter to and fro at each system call, which costs more than the calls."""
 
 
 class FileWriter:
@@ -42,6 +46,7 @@ class FileWriter:
         self._count = count
         self._in_work = FilesInWork(target, attributes)
         self._processors = threading.BoundedSemaphore(_BUSY)
+        self._small_files = threading.Lock()
 
     def write(self, fetch: Fetch, files: Sequence[FileInWork]) -> None:
         """Fetch a part of a pack and write what it holds; raises as `ChunkReader.open` and `os.write` do."""
@@ -69,6 +74,11 @@ class FileWriter:
 
     def _write_chunk(self, number: int, fetched: Range, pieces: Pieces, files: Sequence[FileInWork]) -> None:
         content = memoryview(self._chunks.open(number, fetched))
+        with self._small_files if len(pieces) > _SMALL_FILES else nullcontext():
+            self._write_content(content, pieces, files)
+        self._count(int(pieces["length"].sum(dtype="i8")))
+
+    def _write_content(self, content: memoryview, pieces: Pieces, files: Sequence[FileInWork]) -> None:
         for place, mine in groupby(pieces.tolist(), key=itemgetter(3)):
             file = files[place]
             entry = file.entry
@@ -78,7 +88,6 @@ class FileWriter:
                 self._write_whole(file.path, entry, content[offset : offset + length], at)
             else:
                 self._write_pieces(file, content, of_file)
-        self._count(int(pieces["length"].sum(dtype="i8")))
 
     def _write_whole(self, path: bytes, entry: TreeEntry, content: memoryview, at: int) -> None:
         """Write a file that is one piece: proven against its own hash too, where there is one."""
