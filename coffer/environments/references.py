@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,6 +22,7 @@ from coffer.errors import NotThere, UsageError
 
 ENTRY_POINT_GROUP = "coffer.references"
 _SCHEMES = ("env", "file", "block")
+_GIVEN: dict[str, object] = {}
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,14 @@ class Reference:
             raise UsageError(f"'{text}' does not name a block", resolution="Write block:TYPE/NAME")
         return cls(scheme, place, field)
 
+    @property
+    def key(self) -> str:
+        """What it names, without the field."""
+        return f"{self.scheme}:{self.place}"
+
     def __str__(self) -> str:
         """Return the form that `parse` reads."""
-        return f"{self.scheme}:{self.place}" + (f"#{self.field}" if self.field else "")
+        return self.key + (f"#{self.field}" if self.field else "")
 
 
 def resolve(reference: Reference | str) -> object:
@@ -69,8 +76,23 @@ def resolve(reference: Reference | str) -> object:
     """
     if isinstance(reference, str):
         reference = Reference.parse(reference)
+    if reference.key in _GIVEN:
+        value = _GIVEN[reference.key]
+        return _field(value, reference) if reference.field else value
     value = {"env": _from_environment, "file": _from_file, "block": _from_block}[reference.scheme](reference)
     return _field(value, reference) if reference.field else value
+
+
+@contextmanager
+def given(values: Mapping[str, object]) -> Iterator[None]:
+    """Answer some references with values at hand, by `Reference.key`: after a disaster nobody else answers them."""
+    before = dict(_GIVEN)
+    _GIVEN.update(values)
+    try:
+        yield
+    finally:
+        _GIVEN.clear()
+        _GIVEN.update(before)
 
 
 def resolve_mapping(reference: Reference | str) -> Mapping[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import docker.errors
 import requests.exceptions
 
 from coffer.errors import OutsideSystemError, StepFailed, Unreachable
+from coffer.processes import redact
 
 _LABEL = "coffer.drill"
 _CPU_PERIOD = 1_000_000_000
@@ -33,6 +34,8 @@ class Questions:
         database_variable: Variable that takes the database's URL.
         sockets: Where the folder of PostgreSQL's socket goes in the container.
         uploads: Where the files go in the container; empty for none.
+        redis_sockets: Where the folder of Redis's socket goes in the container.
+        redis_variable: Variable that takes Redis's URL.
         user: Numeric account in the container.
         memory: Limit, as Docker writes it.
         docker: Address of the engine.
@@ -47,6 +50,8 @@ class Questions:
     database_variable: str = "DATABASE_URL"
     sockets: str = "/run/postgres"
     uploads: str = "/data/uploads"
+    redis_sockets: str = "/run/redis"
+    redis_variable: str = "REDIS_URL"
     user: int = 1001
     memory: str = "512m"
     docker: str = "unix:///var/run/docker.sock"
@@ -73,8 +78,10 @@ class Answer:
         return [f"{one.get('name')}: {one.get('detail')}" for one in self.questions if not one.get("ok")]
 
 
-def ask(questions: Questions, *, sockets: Path, port: int, password: str, uploads: Path | None) -> Answer:
-    """Run the command in a container without a network and read its answer.
+def ask(
+    questions: Questions, *, sockets: Path, port: int, password: str, uploads: Path | None, redis: Path | None = None
+) -> Answer:
+    """Run the command on restored data, in a container without a network, and read its answer.
 
     Args:
         questions: What to run.
@@ -82,6 +89,7 @@ def ask(questions: Questions, *, sockets: Path, port: int, password: str, upload
         port: Port in the socket's name.
         password: The role's, of this drill alone.
         uploads: Restored files, mounted read-only.
+        redis: Folder with the socket `redis.sock` of a restored Redis; None: sessions are not asked about.
 
     Raises:
         Unreachable: There is no Docker Engine.
@@ -95,12 +103,33 @@ def ask(questions: Questions, *, sockets: Path, port: int, password: str, upload
     mounts = {str(sockets): {"bind": questions.sockets, "mode": "ro"}}
     if uploads is not None and questions.uploads:
         mounts[str(uploads)] = {"bind": questions.uploads, "mode": "ro"}
+    if redis is not None:
+        mounts[str(redis)] = {"bind": questions.redis_sockets, "mode": "ro"}
+        variables[questions.redis_variable] = f"unix://{questions.redis_sockets}/redis.sock"
+    return ask_with(questions, variables=variables, mounts=mounts, secrets=[password])
+
+
+def ask_with(
+    questions: Questions,
+    *,
+    variables: Mapping[str, str],
+    mounts: Mapping[str, Mapping[str, str]],
+    secrets: Iterable[str],
+) -> Answer:
+    """Run the command with these variables and mounts and read its answer; raises as `ask` does.
+
+    Args:
+        questions: What to run.
+        variables: All of the container's variables.
+        mounts: Folder of this host: `bind` and `mode`, as Docker takes them.
+        secrets: What must not appear in an error.
+    """
     with _engine(questions.docker) as client, _container(client, questions, variables, mounts) as container:
         container.start()
         _wait(container, questions.timeout)
         said = container.logs(stdout=True, stderr=False).decode(errors="replace").strip()
         complained = container.logs(stdout=False, stderr=True, tail=20).decode(errors="replace").strip()
-    return _read(said, complained.replace(password, "[secret]"))
+    return _read(said, redact(complained, secrets))
 
 
 def _wait(container: Any, timeout: float) -> None:  # noqa: ANN401 - the SDK has no types

@@ -70,7 +70,9 @@ class IsolatedDatabase:
         self._segment = int(str(facts["segment_size"]))
         self._work = place.work / "replay"
 
-    def restore(self, staging: Path, target: RestoreTarget, progress: Progress | None) -> RestoreSummary:
+    def restore(
+        self, staging: Path, tablespaces: Path, target: RestoreTarget, progress: Progress | None
+    ) -> RestoreSummary:
         """Restore the cluster into a folder that is ours alone; raises as `restore_postgres` does."""
         restored = restore_postgres(
             self._reader,
@@ -80,7 +82,7 @@ class IsolatedDatabase:
             restore_command=self._wal().restore_command,
             source=self._source,
             user=self._place.postgres_user,
-            tablespaces=self._place.postgres.with_name(f"{staging.name}.tablespaces"),
+            tablespaces=tablespaces,
             progress=progress,
         )
         return restored.summary

@@ -73,7 +73,7 @@ class RecoveryPlace:
             redis=directory / place.redis,
             redis_sockets=directory / place.redis_sockets,
             keeper=kind + colon + (os.path.normpath(directory / os.path.expandvars(socket)) if colon else ""),
-            units=dict(place.units),
+            units={str(role): unit for role, unit in place.units.items()},
         )
 
     @property

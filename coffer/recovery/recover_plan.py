@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from coffer.errors import NotThere
+from coffer.errors import NotThere, UsageError
 from coffer.recovery.recover_place import RecoveryPlace
 from coffer.recovery.target import RestoreTarget, TargetKind, choose_point
+from coffer.release.images import ImageReference
 from coffer.vault.points import Point
 from coffer.vault.reader import VaultReader
 
@@ -143,3 +144,13 @@ def _sources(points: Sequence[Point], point: Point, target: RestoreTarget) -> di
         found = {**({later[-1].kind: later[-1].name} if later else {}), **found}
     order = ("postgres", "files", "redis", *CONFIGURATION_KINDS)
     return {kind: found[kind] for kind in order if kind in found}
+
+
+def check_image(image: str, repository: str) -> None:
+    """Refuse an image that is not named by digest, or is another service's.
+
+    Raises:
+        UsageError: It is.
+    """
+    if image and (found := ImageReference.parse(image)).repository != repository:
+        raise UsageError(f"{found.repository} is not the service's image", detail=f"it is {repository}")

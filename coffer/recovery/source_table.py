@@ -123,6 +123,12 @@ def _environment(name: str, place: str, base: Path) -> Source:
     return environment_files(name, base / place)
 
 
+def _references(name: str, place: str, base: Path) -> Source:
+    from coffer.sources.references import ReferencesSource
+
+    return ReferencesSource(name, base / place)
+
+
 def _prefect(name: str, place: str, base: Path) -> Source:
     from coffer.sources import prefect_database
 
@@ -139,5 +145,6 @@ SOURCES: Mapping[str, SourceKind] = {
     "kubernetes": SourceKind("kubernetes:CONTEXT/NAMESPACE", 40, _kubernetes),
     "manifests": SourceKind("manifests:PATH", 40, _manifests),
     "environment": SourceKind("environment:PATH", 40, _environment),
+    "references": SourceKind("references:ENVIRONMENT-FILE", 40, _references),
     "prefect": SourceKind("prefect:URL", 50, _prefect),
 }
