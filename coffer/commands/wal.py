@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coffer.commands.wal_config import DEFAULT_PATH, WalConfig
-from coffer.errors import CofferError, IntegrityError, UsageError
+from coffer.errors import CofferError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,21 +38,31 @@ def receive(config_path: Path) -> None:
     import signal
     import threading
 
+    from coffer.sources.postgres.wal_keeping import keep_receiving
     from coffer.sources.postgres.wal_receiver import PIECE_SECONDS, WalReceiver
+    from coffer.sources.postgres.wal_slot import slot_health
 
     config = WalConfig(config_path)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    receiver = WalReceiver(
-        config.need("conninfo"),
-        config.open_writer(),
-        slot=config.get("slot", "coffer"),
-        cluster=config.get("cluster", ""),
-        log=lambda line: click.echo(line, err=True),
-        piece_seconds=config.get("piece_seconds", PIECE_SECONDS),
+    keep_receiving(
+        lambda: WalReceiver(
+            config.need("conninfo"),
+            config.open_writer(),
+            slot=config.get("slot", "coffer"),
+            cluster=config.get("cluster", ""),
+            log=_say,
+            piece_seconds=config.get("piece_seconds", PIECE_SECONDS),
+        ),
+        stop,
+        look=lambda: slot_health(config.need("conninfo"), config.get("slot", "coffer")),
+        log=_say,
     )
-    receiver.run(stop)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 class _FetchCommand(click.Command):
@@ -139,7 +149,7 @@ def push(path: Path, config_path: Path) -> None:
         if answer[1]:
             click.echo(f"coffer: {answer[1]}", err=True)
         sys.exit(answer[0])
-    config.open_pusher(config.open_writer(), lambda line: click.echo(line, err=True)).push(path)
+    config.open_pusher(config.open_writer(), _say).push(path)
 
 
 @wal.command(hidden=True)
@@ -176,25 +186,24 @@ def setup(config_path: Path) -> None:
 @_config
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def audit(config_path: Path, as_json: bool) -> None:
-    """Find gaps in the log on every timeline, before they are needed."""
+    """Find what is missing of the log on every timeline, before it is needed.
+
+    Ends with 0 when all is there, 13 when something is missing, 16 when there is no log of that cluster.
+    """
     import json
 
-    from coffer.sources.postgres.wal import SEGMENT_SIZE, find_gaps, is_segment
+    from coffer.sources.postgres.wal import SEGMENT_SIZE
+    from coffer.sources.postgres.wal_audit import audit_wal
 
     config = WalConfig(config_path)
-    cluster = config.need("cluster")
     opened = config.open_reader() if config.names_reader else config.open_writer()
-    names = opened.wal_names(cluster)
-    gaps = find_gaps(names, config.get("segment_size", SEGMENT_SIZE))
-    segments = sorted(filter(is_segment, names))
+    found = audit_wal(opened, config.need("cluster"), segment_size=config.get("segment_size", SEGMENT_SIZE))
     if as_json:
-        found = [{"timeline": gap.timeline, "first": gap.first, "last": gap.last} for gap in gaps]
-        click.echo(json.dumps({"cluster": cluster, "segments": len(segments), "newest": segments[-1:], "gaps": found}))
+        click.echo(json.dumps(found.as_dict()))
     else:
-        click.echo(f"{cluster}: {len(segments)} segments, {len(gaps)} gaps", err=True)
-        for gap in gaps:
-            click.echo(f"timeline {gap.timeline}: {gap} missing", err=True)
-    if gaps:
-        damage = IntegrityError(f"the log of {cluster} has {len(gaps)} gaps", detail=", ".join(map(str, gaps)))
+        newest = ", ".join(found.newest.values()) or "none"
+        click.echo(f"{found.cluster}: {found.segments} segments, newest {newest}, {len(found.gaps)} gaps", err=True)
+    damage = found.damage()
+    if damage:
         click.echo(f"coffer: {damage}", err=True)
         sys.exit(damage.exit_code)

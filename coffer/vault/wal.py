@@ -165,7 +165,7 @@ def get(
         stores.where(f"{_place(cluster, segment)}/", every_store=True)
         raise NotThere(f"There is no WAL {segment}", detail=f"of {cluster} in {stores.describe()}")
     contents = _genuine(stores, found, lambda name, data: content(data, name, keys, configuration, run_key))
-    if len(set(contents)) != 1:
+    if any(other != contents[0] for other in contents[1:]):
         raise IntegrityError("Two different segments bear the same name", detail=", ".join(found))
     return contents[0]
 

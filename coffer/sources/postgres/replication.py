@@ -51,6 +51,9 @@ class ReplicationConnection:
             raise UsageError("the PostgreSQL connection string cannot be read") from None
         options.setdefault("connect_timeout", "10")
         options.setdefault("fallback_application_name", "coffer")
+        # A network that was cut says nothing: without these a connection waits for hours.
+        options = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3",
+                   "tcp_user_timeout": "30000", **options}  # fmt: skip
         options["replication"] = "true"
         self._connection = pq.PGconn.connect(make_conninfo("", **options).encode())
         self.notices: list[str] = []

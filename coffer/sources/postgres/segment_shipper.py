@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from coffer.errors import NotInEveryStore, OutsideSystemError
 from coffer.sources.postgres.wal import Piece, Segment, format_lsn, is_segment
 from coffer.sources.postgres.wal_archive import WalWriter, check_segment
 from coffer.sources.postgres.wal_stream import WalData
+from coffer.vault.capture import Fact
 
 _IN_FLIGHT = 4
 
@@ -24,10 +25,19 @@ class SegmentShipper:
         cluster: Name of the cluster in the archive.
         system: Identifier that every segment must carry.
         log: Takes lines for people.
+        facts: What is noted beside each file.
     """
 
-    def __init__(self, archive: WalWriter, cluster: str, system: int, log: Log = lambda line: None) -> None:
+    def __init__(
+        self,
+        archive: WalWriter,
+        cluster: str,
+        system: int,
+        log: Log = lambda line: None,
+        facts: Mapping[str, Fact] | None = None,
+    ) -> None:
         self._archive, self._cluster, self._system, self._log = archive, cluster, system, log
+        self._facts = dict(facts or {})
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="wal")
         self._flights: deque[tuple[int, Future[None]]] = deque()
         self._segment = Segment(1, 0)
@@ -96,7 +106,7 @@ class SegmentShipper:
 
     def _put(self, name: str, data: bytes) -> None:
         try:
-            self._archive.put_wal(self._cluster, name, data)
+            self._archive.put_wal(self._cluster, name, data, facts=self._facts)
         except NotInEveryStore as error:
             # It is durable in a store. Holding back would let one silent region grow what a disaster loses.
             self._log(str(error))

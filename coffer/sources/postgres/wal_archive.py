@@ -82,6 +82,11 @@ class SegmentHeader:
         magic, info, timeline, address, _, system, size, _ = _HEADER.unpack(memoryview(data)[: _HEADER.size])
         return cls(str(system), _VERSIONS.get(magic, 0), timeline, address, size, bool(info & _LONG_HEADER))
 
+    @classmethod
+    def of_server(cls, system: int, version: int, size: int) -> SegmentHeader:
+        """Return what the segments of a server will say."""
+        return cls(str(system), version, 0, 0, size, True)
+
     def facts(self) -> dict[str, Fact]:
         """Return what is noted beside the segment in an archive."""
         return {"system": self.system, "version": self.version, "segment_size": self.size}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 
+from coffer.errors import Unreachable
 from coffer.sources.postgres.replication import Identity, ReplicationConnection, ServerSaid
 from coffer.sources.postgres.segment_shipper import Log, SegmentShipper
 from coffer.sources.postgres.wal import (
@@ -20,11 +21,15 @@ from coffer.sources.postgres.wal import (
     parse_history,
     parse_lsn,
 )
-from coffer.sources.postgres.wal_archive import WalWriter
+from coffer.sources.postgres.wal_archive import SegmentHeader, WalWriter
+from coffer.sources.postgres.wal_lineage import Lineage
 from coffer.sources.postgres.wal_stream import Keepalive, NextTimeline, WalData, WalStream, identifier, timeline_history
+from coffer.vault.capture import Fact
 
 STATUS_SECONDS = 5.0
 PIECE_SECONDS = 2.0
+SILENCE_SECONDS = 30.0
+"""A server that says nothing for so long, although it was asked, is gone: the network was cut, say."""
 _DUPLICATE = "42710"
 _GONE = "58P01"
 _TICK = 0.25
@@ -40,6 +45,7 @@ class WalReceiver:
         cluster: Name in the archive; default: the system identifier.
         log: Takes lines for people.
         piece_seconds: How often what has grown is shipped: what a disaster can lose.
+        silence_seconds: How long the server may say nothing.
     """
 
     def __init__(
@@ -51,9 +57,11 @@ class WalReceiver:
         cluster: str = "",
         log: Log = lambda line: None,
         piece_seconds: float = PIECE_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self._conninfo, self._archive, self._slot = conninfo, archive, slot
         self._cluster, self._log, self._piece_seconds = cluster, log, piece_seconds
+        self._silence = silence_seconds
 
     def run(self, stop: threading.Event) -> None:
         """Receive until `stop` is set, then ship what is there.
@@ -64,7 +72,11 @@ class WalReceiver:
         with ReplicationConnection(self._conninfo) as connection:
             identity = connection.identify()
             cluster = self._cluster or str(identity.system)
-            shipper = SegmentShipper(self._archive, cluster, identity.system, self._log)
+            facts: dict[str, Fact] = {
+                "system": str(identity.system), "version": connection.server_version // 10_000,
+                "segment_size": identity.segment_size,
+            }  # fmt: skip
+            shipper = SegmentShipper(self._archive, cluster, identity.system, self._log, facts)
             try:
                 self._receive(connection, identity, cluster, shipper, stop)
             finally:
@@ -79,7 +91,10 @@ class WalReceiver:
         stop: threading.Event,
     ) -> None:
         slot_position = ensure_slot(connection, self._slot)
-        names = set(self._archive.wal_names(cluster))
+        version = connection.server_version // 10_000
+        lineage = Lineage(self._archive, cluster, self._log)
+        lineage.check(SegmentHeader.of_server(identity.system, version, identity.segment_size))
+        names = set(lineage.names())
         at = resume_at(connection, identity, names, slot_position)
         while not stop.is_set():
             self._keep_history(connection, cluster, at.timeline, names)
@@ -102,10 +117,10 @@ class WalReceiver:
 
     def _follow(self, stream: WalStream, shipper: SegmentShipper, stop: threading.Event) -> NextTimeline | None:
         next_piece = time.monotonic() + self._piece_seconds
-        next_status = 0.0
+        next_status, heard, asked_at = 0.0, time.monotonic(), 0.0
         while not stop.is_set():
             try:
-                message = stream.read(time.monotonic() + _TICK)
+                message, heard = stream.read(time.monotonic() + _TICK), time.monotonic()
             except TimeoutError:
                 message = None
             if isinstance(message, NextTimeline):
@@ -117,9 +132,13 @@ class WalReceiver:
                 shipper.ship_grown()
                 next_piece = now + self._piece_seconds
             asked = isinstance(message, Keepalive) and message.answer
-            if shipper.poll() or asked or now >= next_status:
-                stream.report(written=shipper.written, durable=shipper.durable)
-                next_status = now + STATUS_SECONDS
+            if now - heard > self._silence:
+                raise Unreachable("PostgreSQL says nothing any more", detail=f"for {now - heard:.0f} s")
+            # Asked early and again: a busy server answers late, a cut network never.
+            silent = now - max(heard, asked_at) > self._silence / 3
+            if shipper.poll() or asked or silent or now >= next_status:
+                stream.report(written=shipper.written, durable=shipper.durable, answer=silent)
+                next_status, asked_at = now + STATUS_SECONDS, now if silent else asked_at
         shipper.settle()
         shipper.ship_grown()
         shipper.settle()

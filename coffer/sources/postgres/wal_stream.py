@@ -107,10 +107,10 @@ class WalStream:
             return Keepalive(end, bool(answer))
         raise OutsideSystemError("PostgreSQL sent an unknown message in its log", detail=repr(bytes(message[:1])))
 
-    def report(self, *, written: int, durable: int) -> None:
-        """Tell the server what arrived and what can no longer be lost."""
+    def report(self, *, written: int, durable: int, answer: bool = False) -> None:
+        """Tell the server what arrived and what can no longer be lost; with `answer`, ask for a sign of life."""
         clock = int((time.time() - _EPOCH_2000) * 1_000_000)
-        self._connection.write(_STATUS.pack(b"r", written, durable, durable, clock, 0))
+        self._connection.write(_STATUS.pack(b"r", written, durable, durable, clock, answer))
 
     def close(self) -> None:
         """End the stream; the connection is free for something else afterwards."""
