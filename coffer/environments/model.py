@@ -199,6 +199,7 @@ class DnsRecord(Section):
 
 SOURCE_KINDS = (
     "postgres", "postgres-dump", "rds", "files", "redis", "kubernetes", "manifests", "environment", "prefect",
+    "references",
 )  # fmt: skip
 """What can be protected; coffer/recovery/source_table.py opens them."""
 
