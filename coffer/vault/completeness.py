@@ -13,7 +13,7 @@ from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import ObjectInfo
 from coffer.vault.verify_report import VerifyReport
 
-_ALIKE = (f"{names.POINTS}/", f"{names.CONFIGURATION}/")
+_ALIKE = (f"{names.POINTS}/", f"{names.CONFIGURATION}/", f"{names.JOURNAL}/")
 """Objects that every store must have under the very same name."""
 _ALIKE_BY_PLACE = (f"{names.WAL}/", f"{names.KEYS}/")
 """Places that must hold an object in every store; its id may differ: sealed twice, or rewrapped."""

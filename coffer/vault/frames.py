@@ -37,6 +37,7 @@ class ObjectKind(IntEnum):
     WAL = 8
     PROOF = 9
     MARK = 10
+    JOURNAL = 11
 
 
 def header(kind: ObjectKind) -> bytes:

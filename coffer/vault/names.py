@@ -20,6 +20,7 @@ POINTS = "points"
 WAL = "wal"
 PROOFS = "proofs"
 MARKS = "marks"
+JOURNAL = "journal"
 RUN_KEYS = f"{KEYS}/run-"
 """Keys of runs: `keys/run-KEYID`, wrapped anew under another name when recipients change."""
 

@@ -1,4 +1,4 @@
-"""What points need of a store: the objects that they name, their place, and the WAL since the oldest of them."""
+"""What points need of a store: the objects that they name, their place, and WAL and shipments since the oldest."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ PRUNED = (f"{names.PACKS}/", f"{names.TREES}/", f"{names.INDEX}/", names.RUN_KEY
 _BY_PLACE = (f"{names.POINTS}/", f"{names.LISTS}/", f"{names.PROOFS}/")
 """Objects that go with the point in whose place they stand."""
 OF_POINTS = (*PRUNED, *_BY_PLACE)
-"""Everything that points need or leave, but for WAL."""
+"""Everything that points need or leave, but for WAL and shipments."""
+_FLOWING = (f"{names.WAL}/", f"{names.JOURNAL}/")
 
 
 def date_wal(contents: Mapping[str, Mapping[str, ObjectInfo]]) -> dict[str, dict[str, ObjectInfo]]:
-    """Return what stores hold, with WAL dated by its first copy anywhere: a copy that was made later is no younger."""
+    """Return what stores hold, WAL and shipments dated by their first copy anywhere: a later copy is no younger."""
     first: dict[str, datetime] = {}
     for listing in contents.values():
         for name, info in listing.items():
-            if name.startswith(f"{names.WAL}/"):
+            if name.startswith(_FLOWING):
                 first[name] = min(info.modified, first.get(name, info.modified))
     return {
         url: {name: replace(info, modified=first[name]) if name in first else info for name, info in listing.items()}
@@ -47,7 +48,9 @@ class Needs:
         self._keys = {name.rpartition("/")[0] for name in self._objects if name.startswith(f"{names.KEYS}/")}
         self._places = {f"{record.service}/{record.name}" for record in kept}
         oldest = min((points.from_ns(record.started_ns) for record in kept), default=None)
-        self._wal_before: datetime | None = oldest - max(grace, SKEW) if oldest else None
+        self._margin = max(grace, SKEW)
+        self._wal_before: datetime | None = oldest - self._margin if oldest else None
+        self._covered = _covered(kept)
 
     def hold(self, info: ObjectInfo) -> bool:
         """Tell whether an object must stay."""
@@ -56,9 +59,28 @@ class Needs:
             return place.partition("/")[2] in self._places
         if place.startswith(f"{names.WAL}/"):
             return not self._is_old_wal(info)
+        if place.startswith(f"{names.JOURNAL}/"):
+            return not self._is_covered(info)
         return info.name in self._objects or place in self._keys or not info.name.startswith(PRUNED)
+
+    def _is_covered(self, info: ObjectInfo) -> bool:
+        """A shipment that was put well before the oldest point of its source began is in that one, and in all later."""
+        _, service, source, _ = info.name.split("/", 3)
+        since = self._covered.get((service, source))
+        return since is not None and info.modified < since - self._margin
 
     def _is_old_wal(self, info: ObjectInfo) -> bool:
         """WAL that was put well before the oldest point began ends before its start; histories always stay."""
         is_history = info.name.split("/")[2].endswith(".history")
         return not is_history and self._wal_before is not None and info.modified < self._wal_before
+
+
+def _covered(kept: Sequence[ObjectList]) -> dict[tuple[str, str], datetime]:
+    """Return since when points hold a source, by service and source."""
+    oldest: dict[tuple[str, str], datetime] = {}
+    for record in kept:
+        started = points.from_ns(record.started_ns)
+        for source in record.sources:
+            key = (record.service, source)
+            oldest[key] = min(started, oldest.get(key, started))
+    return oldest

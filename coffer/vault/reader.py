@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from coffer.errors import IntegrityError, NotThere
@@ -11,7 +12,17 @@ from coffer.keys import signing
 from coffer.keys.opener import Opener
 from coffer.keys.passphrase import Passphrase
 from coffer.vault import configuration as configurations
-from coffer.vault import extents, key_objects, passphrases, proof_ledger, restoring, tree_reading, wal
+from coffer.vault import (
+    extents,
+    journal,
+    key_objects,
+    passphrases,
+    proof_ledger,
+    restoring,
+    tree_diff,
+    tree_reading,
+    wal,
+)
 from coffer.vault.capture import EntryType, Fact, StoredEntry
 from coffer.vault.catalogue import Catalogue, Known
 from coffer.vault.chunk_reader import ChunkReader
@@ -19,6 +30,7 @@ from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.configuration import Configuration
 from coffer.vault.index_keys import IndexKeys, open_index_keys
+from coffer.vault.journal import Shipment
 from coffer.vault.known_heads import KnownHeads
 from coffer.vault.points import Manifest, Point, SourceRecord
 from coffer.vault.proof_ledger import ProofLedger
@@ -29,6 +41,7 @@ from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.run_keys import RunKey
 from coffer.vault.store_set import StoreSet
 from coffer.vault.stores.protocol import Store
+from coffer.vault.tree_diff import Change
 from coffer.vault.trees import TreeEntry
 from coffer.vault.verification import VerifyReport, verify_points
 
@@ -172,6 +185,15 @@ class VaultReader:
         for entry in tree_reading.read_entries(self._stores, self._keys, record, ChunkNumbers()):
             yield entry.stored()
 
+    def differences(self, old: Point, new: Point, source: str) -> Iterator[Change]:
+        """Return what differs in a source between two points, in order of path; raises as `entries` does."""
+        numbers = ChunkNumbers()
+        trees = [
+            tree_reading.read_entries(self._stores, self._keys, self._source(point, source)[1], numbers)
+            for point in (old, new)
+        ]
+        return tree_diff.differences(*trees)
+
     def read_file(self, point: Point, source: str, path: bytes) -> bytes:
         """Return a file's content, proven; for small ones, it is held in memory.
 
@@ -238,6 +260,30 @@ class VaultReader:
             Unreachable: No store answered, or not every one where that was asked for.
         """
         return wal.segments(self._stores, cluster, every_store=every_store)
+
+    def shipments(
+        self, service: str, source: str, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Shipment]:
+        """Return what `coffer files watch` shipped in a window, oldest first: names, no content.
+
+        Raises:
+            IntegrityError: One is not genuine, or is missing between others.
+            Unreachable: No store answers.
+        """
+        everything = journal.find(self._stores, service, source, None, None)
+        wanted = journal.find_among(everything, since, until)
+        found = list(journal.read_heads(self._stores, self._keys, self._configuration, wanted))
+        journal.check_chain(found, everything)
+        return found
+
+    def shipped_content(self, shipment: Shipment) -> bytes:
+        """Return the content of a shipment's files, end to end, proven.
+
+        Raises:
+            IntegrityError: It is not what was shipped.
+        """
+        data = self._stores.read_needed(shipment.name)
+        return journal.content(data, shipment.name, self._keys, self._configuration, self._wal_run_key)[1]
 
     def verify(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coffer.errors import CofferError
-from coffer.vault import names, packs, wal
+from coffer.vault import journal, names, packs, wal
 from coffer.vault.chunk_index import Location
 from coffer.vault.chunk_reader import ContentKeys
 from coffer.vault.needed_content import NeededContent, places
@@ -43,7 +43,7 @@ class ReadingBack:
         self._needs: dict[str, set[str]] = {}
 
     def run(self, chosen: Sequence[Point] | None) -> VerifyReport:
-        """Verify the chosen points, or all of them and all WAL."""
+        """Verify the chosen points, or all of them, all WAL and all shipments of files."""
         manifests = self._manifests(chosen)
         holders = self._holders(manifests)
         self._prove([(store, name) for name, stores in self._whole(manifests, holders) for store in stores])
@@ -51,7 +51,7 @@ class ReadingBack:
             self._take_in(manifest)
         self._verify_packs(holders)
         if chosen is None:
-            self._verify_wal()
+            self._verify_flows()
         harmed = {each.object for each in self._report.problems}
         self._report.points += [each.name for each in manifests if not self._needs[each.name] & harmed]
         return self._report
@@ -139,19 +139,21 @@ class ReadingBack:
     def _open(self, chunk: bytes, place: Location, sealed: memoryview) -> None:
         packs.open_chunk(self._access.keys, self._content_keys.of(place.pack), chunk, place, sealed)
 
-    def _verify_wal(self) -> None:
+    def _verify_flows(self) -> None:
         access = self._access
 
         def read(reading: Reading) -> Found:
             found, data = _read(reading)
             try:
                 if data:
-                    wal.content(data, found.name, access.keys, access.configuration, access.wal_run_key)
+                    is_journal = found.name.startswith(f"{names.JOURNAL}/")
+                    opened = journal.content if is_journal else wal.content
+                    opened(data, found.name, access.keys, access.configuration, access.wal_run_key)
             except CofferError as error:
                 found.problems.append((what_is_wrong(error), str(error)))
             return found
 
-        where = access.stores.where(f"{names.WAL}/")
+        where = access.stores.where(f"{names.WAL}/") | access.stores.where(f"{names.JOURNAL}/")
         for found in ahead(read, [(store, name) for name, stores in where.items() for store in stores]):
             self._account(found)
 

@@ -1,4 +1,4 @@
-"""What a copy of a vault must hold: its keys, configurations and WAL, and all that each point names."""
+"""What a copy of a vault must hold: its keys, configurations, WAL and shipments, and all that each point names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from coffer.vault import names, points
 from coffer.vault.configuration import Configuration
 from coffer.vault.store_set import StoreSet
 
-_ALWAYS = (names.KEYS, names.CONFIGURATION, names.WAL)
+_ALWAYS = (names.KEYS, names.CONFIGURATION, names.WAL, names.JOURNAL)
 
 
 @dataclass(frozen=True)

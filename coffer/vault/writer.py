@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from coffer.errors import RefusedByPolicy
 from coffer.keys import WriterCredentials
-from coffer.vault import clocks, key_objects, names, proof_ledger, wal
+from coffer.vault import clocks, journal, journal_stores, key_objects, names, proof_ledger, wal
 from coffer.vault import configuration as configurations
-from coffer.vault.capture import Fact, Kind
+from coffer.vault.capture import Fact, Kind, StoredEntry
 from coffer.vault.catalogue import Catalogue, Known
 from coffer.vault.configuration import Configuration
 from coffer.vault.index_keys import open_index_keys
+from coffer.vault.journal import Shipment, ShippedFile
 from coffer.vault.known_heads import KnownHeads
 from coffer.vault.point_builder import PointBuilder, PointOptions, PointRequest, WriterAccess
 from coffer.vault.points import Point
@@ -193,6 +194,70 @@ class VaultWriter:
             Unreachable: No store answers.
         """
         return wal.presence(self._stores, self._configuration, cluster, segment)
+
+    def ship(
+        self,
+        service: str,
+        source: str,
+        files: Sequence[ShippedFile],
+        content: bytes,
+        *,
+        complete_ns: int,
+        previous: str = "",
+    ) -> str:
+        """Put a shipment of files into every store and return its name; see `coffer.vault.journal`.
+
+        Args:
+            service: Whose files.
+            source: Their source's name inside points.
+            files: What is in it.
+            content: Their content, end to end.
+            complete_ns: Up to when everything that settled is in this shipment or those before.
+            previous: Name of the shipment before.
+
+        Raises:
+            NotInEveryStore: Some stores have it; `complete_shipments` completes the others.
+            RefusedByPolicy: This writer was revoked.
+        """
+        self._refresh()
+        run = self._run_of_wal()
+        shipment = journal.seal(self._keys, run, service, source, files, content, complete_ns, previous)
+        journal_stores.put(self._stores, self._configuration, run, shipment, self._placed)
+        return shipment[0]
+
+    def shipments(self, service: str, source: str, since: datetime | None = None) -> list[Shipment]:
+        """Return what was shipped since a moment, oldest first: names, no content.
+
+        Raises:
+            IntegrityError: One is not genuine in any store.
+            Unreachable: No store answers.
+        """
+        wanted = journal.find(self._stores, service, source, since, None)
+        return list(journal.read_heads(self._stores, self._keys, self._configuration, wanted))
+
+    def complete_shipments(self, service: str, source: str) -> int:
+        """Bring shipments into stores that lack them; return how many were.
+
+        Raises:
+            NotInEveryStore: A store still does not take them.
+            Unreachable: No store answers.
+        """
+        self._refresh()
+        return journal_stores.complete(self._stores, self._configuration, service, source)
+
+    def entries(self, point: Point, source: str) -> Iterator[StoredEntry]:
+        """Return a source's entries in a point, in order of path; nothing where the point lacks the source.
+
+        Raises:
+            IntegrityError: A subtree is missing or not genuine.
+        """
+        from coffer.vault import tree_reading
+        from coffer.vault.chunks import ChunkNumbers
+
+        record = self._catalogue.find(point.name, point.service).manifest.source(source)
+        if record is not None:
+            for entry in tree_reading.read_entries(self._stores, self._keys, record, ChunkNumbers()):
+                yield entry.stored()
 
     def _run_of_wal(self) -> Run:
         with self._wal_lock:

@@ -13,6 +13,7 @@ from coffer.vault.capture import Entry, EntryType, Fact, Hole, Kind, Parent, Sou
 
 PASSPHRASE = "the golden vault's own words"
 WAL = b"log" * 1000
+SHIPPED = {b"shipped": b"between two points\n" * 1000, b"later": b""}
 OWN_SIZE = 8 << 20
 """Where the hole of the file `sparse` ends."""
 

@@ -17,6 +17,7 @@ from coffer.vault.administration import VaultAdministration
 from coffer.vault.capture import Kind
 from coffer.vault.compression import Compression
 from coffer.vault.creation import create_vault
+from coffer.vault.journal import ShippedFile
 from coffer.vault.passphrases import Remembered
 from coffer.vault.point_builder import PointOptions
 from coffer.vault.proving import prove_points
@@ -25,7 +26,7 @@ from coffer.vault.reader import VaultReader
 from coffer.vault.retention_policy import RetentionPolicy
 from coffer.vault.stores.file import FileStore
 from coffer.vault.writer import VaultWriter
-from tests.unit.vault.golden_tree import FIRST, PASSPHRASE, SECOND, THIRD, WAL, GoldenTree
+from tests.unit.vault.golden_tree import FIRST, PASSPHRASE, SECOND, SHIPPED, THIRD, WAL, GoldenTree
 from tests.unit.vault.making import CLUSTER, SEGMENT
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -56,7 +57,10 @@ def fill(store: FileStore, scratch: Path) -> None:
     unchanged = frozenset(FIRST) - {b"relation", b"large"}
     back_up(store, scratch / "writer", Kind.FULL, GoldenTree(FIRST, facts={"lsn": "0/1", "none": None}))
     back_up(store, scratch / "writer", Kind.INCREMENTAL, GoldenTree(SECOND, same=unchanged), "gzip")
-    VaultWriter.open([store], WriterCredentials.load(scratch / "writer")).put_wal(CLUSTER, SEGMENT, WAL)
+    writer = VaultWriter.open([store], WriterCredentials.load(scratch / "writer"))
+    writer.put_wal(CLUSTER, SEGMENT, WAL)
+    first = ship(writer, b"shipped", "")
+    ship(writer, b"later", first)
     administration(store).add_writer("second", scratch / "second")
     administration(store).revoke_writer("writer")
     administration(store).remove_recipient(recipients[1].fingerprint)
@@ -68,6 +72,12 @@ def fill(store: FileStore, scratch: Path) -> None:
     prove_points(reader, [reader.point("latest")])
     pruner = PrunerCredentials(reader.vault, reader.root)
     execute(plan_prune([store], pruner), [store])
+
+
+def ship(writer: VaultWriter, path: bytes, previous: str) -> str:
+    """Ship a file between points."""
+    file = ShippedFile(path, 0o440, 0, 0, 1_700_000_000_123_456_789, len(SHIPPED[path]), 0, len(SHIPPED[path]))
+    return writer.ship("golden", "files", [file], SHIPPED[path], complete_ns=1, previous=previous)
 
 
 def back_up(store: FileStore, writer: Path, kind: Kind, tree: GoldenTree, compression: str = "zstd") -> None:

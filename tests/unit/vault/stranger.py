@@ -129,6 +129,28 @@ class Stranger:
         plain = AESGCM(key).decrypt(bytes(12), sealed, self._context(8, object_id, f"{cluster}/{segment}".encode()))
         return unpacked(record["encoding"], plain)
 
+    def shipped(self, service: str, source: str) -> dict[bytes, bytes]:
+        """Files that were shipped between points; what came later counts."""
+        found: dict[bytes, bytes] = {}
+        for name in sorted(self._names(f"journal/{service}/{source}")):
+            data, object_id = self._object(name, 11)
+            length = int.from_bytes(data[88:92], "big")
+            bound = self._context(11, object_id)
+            self._check_signature(data[: 92 + length], bound)
+            record = msgspec.msgpack.decode(decompressed(self._record("records", bound, data[92 : 92 + length])))
+            place = name.rpartition("/")[0]
+            assert place == f"journal/{record['service']}/{record['source']}/{record['shipped_ns']:020d}"
+            sealed = data[92 + length :]
+            assert hashlib.sha256(sealed).digest() == record["content_sha256"]
+            key = self._content_key("wal", record["run"], object_id, record["wrapped_key"])
+            packed = AESGCM(key).decrypt(bytes(12), sealed, self._context(11, object_id, place.encode()))
+            content = unpacked(record["encoding"], packed)
+            for path, _mode, _uid, _gid, _mtime, size, offset, length in record["files"]:
+                assert offset == 0
+                assert length == size
+                found[path], content = content[:length], content[length:]
+        return found
+
     def proofs(self, point: dict[str, Any]) -> list[dict[str, Any]]:
         """What the root says that a point has passed, oldest first."""
         found = []

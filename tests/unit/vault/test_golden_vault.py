@@ -18,7 +18,18 @@ from coffer.keys.passphrase import Passphrase
 from coffer.vault.reader import VaultReader
 from coffer.vault.stores.file import FileStore
 from coffer.vault.verification import verify_at_rest
-from tests.unit.vault.golden_tree import FIRST, HARD_LINKS, PASSPHRASE, SECOND, SYMLINKS, THIRD, WAL, XATTRS, noise
+from tests.unit.vault.golden_tree import (
+    FIRST,
+    HARD_LINKS,
+    PASSPHRASE,
+    SECOND,
+    SHIPPED,
+    SYMLINKS,
+    THIRD,
+    WAL,
+    XATTRS,
+    noise,
+)
 from tests.unit.vault.making import CLUSTER, SEGMENT, Tree, World, read_tree
 from tests.unit.vault.stranger import Stranger
 
@@ -70,6 +81,8 @@ def test_coffer_opens_it(store: FileStore, identity: Identity, tmp_path: Path) -
         assert (out / "sparse").stat().st_blocks < 1024
     assert reader.facts(points[0], "files") == {"lsn": "0/1", "none": None}
     assert reader.get_wal(CLUSTER, SEGMENT) == WAL
+    shipments = reader.shipments("golden", "files")
+    assert {each.files[0].path: reader.shipped_content(each) for each in shipments} == SHIPPED
     assert reader.proofs().of("golden", points[2].name, points[2].object_name).describe() != ""
     assert reader.retention.keep_last == 2
     assert reader.verify().ok
@@ -99,6 +112,7 @@ def test_a_stranger_opens_it(store: FileStore, identity: Identity) -> None:
     assert (first["kind"], second["kind"], second["parent"]) == ("full", "incremental", first["name"])
     assert (third["kind"], third["parent"]) == ("differential", first["name"])
     assert reader.wal(CLUSTER, SEGMENT) == WAL
+    assert reader.shipped("golden", "files") == SHIPPED
     assert [proof["result"] for proof in reader.proofs(third)] == ["passed"]
     assert any(name.startswith(f"points/golden/{first['name']}/") for name in reader.marked())
     assert len(reader.keys) == 3, "a new index key when a writer went, and when a recipient went"
