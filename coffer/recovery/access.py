@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import IO, cast
 
 from coffer.environments import Environment
 from coffer.environments.model import Recovery
@@ -127,4 +127,10 @@ def _as_file(profiles: tuple[tuple[str, str, str], ...]) -> Path:
     return Path(kept.name)
 
 
-_open_files: list[object] = []
+def close_files() -> None:
+    """Remove what holds credentials at once: for a process that ends without putting itself in order."""
+    for file in _open_files:
+        file.close()
+
+
+_open_files: list[IO[str]] = []

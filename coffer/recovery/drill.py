@@ -169,7 +169,7 @@ class _Drill:
         with report.phase("first answer"):
             if questions is not None:
                 asked = questions
-                answered = report.check("the service's own questions", lambda: self._ask(asked, scratch))
+                answered = report.check("the service's own questions", lambda: self._ask(asked, scratch, back))
             else:
                 answered = report.check("the database answers", lambda: self._read_one(scratch))
         if answered:
@@ -196,10 +196,13 @@ class _Drill:
         stale = self.request.rpo + _STALE_BY if self.request.sabotage is Sabotage.STALE_POINT else timedelta()
         return datetime.now(UTC) + stale
 
-    def _ask(self, questions: Questions, scratch: Scratch) -> str:
+    def _ask(self, questions: Questions, scratch: Scratch, back: BroughtBack) -> str:
         password = scratch.give_password(questions.role)
         uploads = scratch.uploads if scratch.uploads.exists() else None
-        answer = ask(questions, sockets=scratch.sockets, port=scratch.port, password=password, uploads=uploads)
+        answer = ask(
+            questions, sockets=scratch.sockets, port=scratch.port, password=password, uploads=uploads,
+            redis=back.redis.socket.parent if back.redis else None,
+        )  # fmt: skip
         self.report.facts = dict(answer.facts)
         return checks.said_yes(answer)
 

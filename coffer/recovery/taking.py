@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from coffer.environments import Environment
+from coffer.recovery import watch
 from coffer.recovery.access import open_sources, open_writer
 from coffer.recovery.cut import take_cut
+from coffer.recovery.table_names import table_facts
 from coffer.vault.capture import Fact, Kind
 from coffer.vault.points import Point
 from coffer.vault.writer import VaultWriter
@@ -23,7 +25,7 @@ def take_point(
     request: str | None = None,
     report: Report = lambda _line: None,
 ) -> Point:
-    """Capture every source in one cut, prove the log that it needs, and commit.
+    """Capture every source in one cut, prove the log that it needs, commit, and tell who waits for it.
 
     Args:
         environment: Whose service.
@@ -33,17 +35,19 @@ def take_point(
         report: Called with a line as each source is done.
 
     Raises:
+        DamagedAtSource: Committed and marked, for its source is damaged; the point is the error's `point`.
         NotInEveryStore: Committed, but a store was away; the point is the error's `point`.
         CofferError: Whatever stopped it; nothing was committed then.
     """
     writer, service = open_writer(environment), environment.service.name
     wanted = _kind(kind, writer, service)
     sources = open_sources(environment)
+    tables = table_facts(sources)
     started = datetime.now(UTC)
     with writer.begin_point(service=service, kind=wanted, started=started, point_id_seed=request) as builder:
         if builder.existing is not None:
             report(f"point {builder.existing.name} was already taken for this request")
-            return builder.existing
+            return builder.commit({})
         cut = take_cut(
             writer,
             builder,
@@ -54,7 +58,9 @@ def take_point(
             ),
             say=report,
         )
-        return builder.commit({**facts, "environment": environment.name, **cut})
+        point = builder.commit({**facts, "environment": environment.name, **tables, **cut})
+    watch.point_taken(environment, report, writer=writer)
+    return point
 
 
 def _kind(kind: str, writer: VaultWriter, service: str) -> Kind:

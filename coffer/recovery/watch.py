@@ -14,6 +14,7 @@ from coffer.recovery.access import recovery_of
 from coffer.recovery.metrics import exposition, write
 from coffer.recovery.outlook import look
 from coffer.recovery.promises import Outlook
+from coffer.vault.writer import VaultWriter
 
 _TRIES = 3
 _PAUSE = 0.5
@@ -22,25 +23,28 @@ _TIMEOUT = 5.0
 Say = Callable[[str], None]
 
 
-def point_taken(environment: Environment, say: Say = lambda _line: None) -> Outlook | None:
+def point_taken(
+    environment: Environment, say: Say = lambda _line: None, *, writer: VaultWriter | None = None
+) -> Outlook | None:
     """Tell who watches that a good point is there; nothing that goes wrong here is the point's fault.
 
     Args:
         environment: Whose point.
         say: Called with a line for what could not be told.
+        writer: The vault, where it is open already.
 
     Returns:
         How the promises stand now; None where that could not be read.
     """
     outlook = None
     try:
-        outlook = look(environment)
+        outlook = look(environment, writer=writer)
         keep_metrics(environment, outlook)
     except (CofferError, OSError) as error:
         say(f"how the promises stand is not known: {error}")
     try:
         ping(environment)
-    except CofferError as error:
+    except (CofferError, OSError) as error:
         say(f"who waits for a sign of life was not told: {error}")
     return outlook
 

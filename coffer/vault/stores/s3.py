@@ -16,6 +16,8 @@ from coffer.vault.stores.s3_client import BeyondEnd, S3Options
 from coffer.vault.stores.s3_locks import held_until, lock_version
 from coffer.vault.stores.s3_upload import lock_arguments, upload
 
+_NOTHING = "doctor/nothing"
+
 
 class S3Store:
     """Objects below a prefix of a bucket.
@@ -106,6 +108,16 @@ class S3Store:
         except NotThere:
             return False
         return bool(answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
+
+    def may_delete(self) -> bool:
+        """Find out whether this identity may remove versions, by asking for one that is not there: nothing changes."""
+        try:
+            self._bucket.ask("delete_object", _NOTHING, VersionId="null")
+        except NotAllowed:
+            return False
+        except NotThere:
+            pass  # it looked for it, so it would have removed it
+        return True
 
     def lock(self, names: Sequence[str], until: datetime) -> None:
         """Retain the genuine version of objects in COMPLIANCE mode, which nobody can lift or shorten.
