@@ -174,7 +174,7 @@ def end(pid: int, how: signal.Signals) -> None:
 def database_answers(place: RecoveryPlace) -> bool:
     """Tell whether PostgreSQL takes connections; no password is needed to know."""
     said = PGconn.ping(f"host={place.postgres_sockets} port={place.postgres_port}".encode())
-    return said is Ping.OK
+    return said == Ping.OK  # an int in libpq's C wrapper
 
 
 def give_sockets(place: RecoveryPlace) -> None:
