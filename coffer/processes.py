@@ -107,19 +107,29 @@ def run(
 
 
 @contextlib.contextmanager
-def reading(argv: Sequence[str | bytes]) -> Iterator[IO[bytes]]:
+def reading(argv: Sequence[str | bytes], stdin: bytes = b"") -> Iterator[IO[bytes]]:
     """Run a program beside the caller, who reads what it writes; it is ended when he has read enough.
 
     Args:
         argv: Program and arguments; no secret among them.
+        stdin: Bytes for its standard input, which it has to read before it writes.
     """
     process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        argv,
+        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     assert process.stdout is not None  # noqa: S101 - it was asked for
     with contextlib.suppress(OSError):  # it may run ahead by so much; more than a user may have is no error
         fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
     try:
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it ended early, which whoever reads will see
+                process.stdin.write(stdin)
+                process.stdin.close()
+            process.stdin = None
         yield process.stdout
     finally:
         _kill_group(process)

@@ -6,10 +6,10 @@ behind the sink. Neither knows how the other works.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -83,11 +83,6 @@ class Entry(msgspec.Struct, frozen=True):
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
-Look = tuple[Any, ...]
-"""What a file system says of a name: path (bytes), then integers: mode with type bits, uid, gid, size (0 unless it is a
-file), mtime and ctime in nanoseconds, number of names. More may follow."""
-
-
 class StoredEntry(Entry, frozen=True):
     """An entry as an earlier point knows it.
 
@@ -114,6 +109,11 @@ class Parent(Protocol):
 
     def size_of(self, path: bytes) -> int | None:
         """Return the size of a file, or None if no file stood there."""
+        ...
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether a restore would read far more than it gives back: a source that cannot give worn pages does a full."""
         ...
 
     def worn_pages(self, path: bytes) -> NDArray[np.uint32]:
@@ -184,15 +184,18 @@ class SourceSink(Protocol):
         """
         ...
 
-    def add_same_part(self, looks: Sequence[Look], at: int) -> int:
-        """Add as many entries as make up the next part of the parent's tree, if all of them are as it has them.
+    def known_runs(self) -> Collection[bytes]:
+        """Return hashes of runs of names that may be added without telling them; see `vault.looks.hash_of`."""
+        ...
+
+    def add_run(self, run: bytes, names: int, size: int, last: bytes) -> None:
+        """Add a run of names, all of them as the parent has them.
 
         Args:
-            looks: What the file system says, in order of path.
-            at: The next to be added.
-
-        Returns:
-            How many were added; 0 if they differ, or begin no part, or if too few were given.
+            run: Its hash, one of `known_runs`.
+            names: How many.
+            size: Bytes of content in them.
+            last: The last of them.
         """
         ...
 
@@ -235,6 +238,7 @@ class Source(Protocol):
     def capture(self, sink: SourceSink, kind: Kind, parent: Parent | None) -> Mapping[str, Fact]:
         """Push everything into the sink; return the facts to keep.
 
-        The facts may hold `"kind"`: what was really done (`full` where no usable parent was given).
+        The facts may hold `"kind"`: what was really done (`full` where no usable parent was given); and `"damage"`: in
+        words, what was damaged at the source already. The point is committed all the same, and marked.
         """
         ...

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import operator
-import stat
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -13,16 +12,19 @@ from numpy.typing import NDArray
 
 from coffer.errors import IntegrityError
 from coffer.vault import extents, trees
-from coffer.vault.capture import PAGE_SIZE, EntryType, Fact, Look, StoredEntry
+from coffer.vault.capture import PAGE_SIZE, EntryType, Fact, StoredEntry
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.looks import HASH_SIZE
 from coffer.vault.points import SourceRecord
 from coffer.vault.read_ahead import ahead
 from coffer.vault.store_set import StoreSet
 from coffer.vault.trees import TreeEntry
+from coffer.vault.upkeep import reads_too_much
 
 _FILE = trees.type_number(EntryType.FILE)
-_TYPE_BITS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
+
+NO_LOOK = bytes(HASH_SIZE)
 
 
 class ParentPart(msgspec.Struct, frozen=True, gc=False):
@@ -30,23 +32,17 @@ class ParentPart(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         name: The object.
+        look: Hash of what the file system says of its names, or empty.
         entries: Its entries, with their extents in the run's numbers.
         used: Numbers of the chunks that they use.
         renewed: Some of those are to be stored anew, so the subtree cannot be shared.
     """
 
     name: str
+    look: bytes
     entries: list[TreeEntry]
     used: NDArray[np.uint32]
     renewed: bool
-
-    def looks(self) -> list[Look] | None:
-        """Return what a file system would have to say, 7 values an entry, or None where no look tells enough."""
-        if self.renewed or any(entry.link or not entry.ctime_ns for entry in self.entries):
-            return None
-        return [
-            (e.path, e.mode | _TYPE_BITS[e.type], e.uid, e.gid, e.size, e.mtime_ns, e.ctime_ns) for e in self.entries
-        ]
 
 
 class ParentTree:
@@ -73,6 +69,7 @@ class ParentTree:
         self._recent: deque[ParentPart] = deque()
         self._entries: Sequence[TreeEntry] = ()
         self._at = 0
+        self._next = 0
         self._by_path: dict[bytes, TreeEntry] | None = None
 
     @property
@@ -89,6 +86,11 @@ class ParentTree:
         """Return the size of a file, or None if no file stood there."""
         found = self.find(path)
         return found.size if found is not None and found.type == _FILE else None
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether a restore would read far more than it gives back."""
+        return reads_too_much(self._record.reads, self._record.live)
 
     def worn_pages(self, path: bytes) -> NDArray[np.uint32]:
         """Return those pages of a file that lie in chunks that are to be stored anew."""
@@ -108,7 +110,7 @@ class ParentTree:
         """Return the entry at a path, or None."""
         if not self._ordered:
             if self._by_path is None:
-                self._by_path = {entry.path: entry for part in self._read() for entry in part.entries}
+                self._by_path = {entry.path: entry for part in self._read(0) for entry in part.entries}
             return self._by_path.get(path)
         while self._at < len(self._entries) or self._next_part():
             entry = self._entries[self._at]
@@ -126,18 +128,45 @@ class ParentTree:
                 return None if part.renewed else part
         return None
 
-    def next_part(self, path: bytes) -> ParentPart | None:
-        """Return the part that begins with just this path, if it comes next."""
-        return self._recent[-1] if self.find(path) is not None and not self._at else None
+    def runs(self, listed: Collection[str]) -> dict[bytes, int]:
+        """Return which of its parts may be shared unread: their places by the hash of their names' looks.
 
-    def pass_over(self, part: ParentPart) -> None:
-        """Go on behind a part that `next_part` gave."""
-        self._at = len(part.entries)
+        Args:
+            listed: Names of the subtrees that may be named again.
+        """
+        trees = self._record.trees
+        found = {self._look(at): at for at, name in enumerate(trees) if name in listed}
+        found.pop(b"", None)
+        if self._renew and found:
+            for part in self._read(0):
+                if part.renewed:
+                    found.pop(part.look, None)
+        return found
+
+    def pass_over(self, at: int) -> None:
+        """Go on behind a part."""
+        self._next, self._entries, self._at, self._parts = at + 1, (), 0, None
         self._recent.clear()
+
+    def name_of(self, at: int) -> str:
+        """Return the subtree that a part is."""
+        return self._record.trees[at]
+
+    def read_part(self, at: int) -> ParentPart:
+        """Read one part."""
+        name = self.name_of(at)
+        return self._open(at, self._stores.read_needed(name))
+
+    def _look(self, at: int) -> bytes:
+        looks = self._record.looks
+        if len(looks) != HASH_SIZE * len(self._record.trees):
+            return b""
+        look = looks[HASH_SIZE * at : HASH_SIZE * (at + 1)]
+        return look if look != NO_LOOK else b""
 
     def _next_part(self) -> bool:
         if self._parts is None:
-            self._parts = self._read()
+            self._parts = self._read(self._next)
         part = next(self._parts, None)
         if part is None:
             return False
@@ -145,17 +174,26 @@ class ParentTree:
         self._entries, self._at = part.entries, 0
         return True
 
-    def _read(self) -> Iterator[ParentPart]:
+    def _read(self, first: int) -> Iterator[ParentPart]:
         last = b""
-        for name, data in zip(self._record.trees, ahead(self._stores.read_needed, self._record.trees), strict=True):
-            part = self._open(name, data)
+        for at, data in enumerate(self._fetch(first), first):
+            part = self._open(at, data)
             if part.entries and part.entries[0].path <= last:
-                raise IntegrityError("A point's paths are out of order", detail=f"{part.entries[0].path!r} in {name}")
+                place = f"{part.entries[0].path!r} in {part.name}"
+                raise IntegrityError("A point's paths are out of order", detail=place)
             if part.entries:
                 last = part.entries[-1].path
                 yield part
 
-    def _open(self, name: str, data: bytes) -> ParentPart:
+    def _fetch(self, first: int) -> Iterator[bytes]:
+        """Read parts; ahead only once a second one is wanted, for the next may well be passed over."""
+        names = self._record.trees[first:]
+        if names:
+            yield self._stores.read_needed(names[0])
+            yield from ahead(self._stores.read_needed, names[1:])
+
+    def _open(self, at: int, data: bytes) -> ParentPart:
+        name = self.name_of(at)
         entries = trees.open_subtree(self._keys, name, data, self._numbers)
         used = extents.chunks_of(b"".join([entry.extents for entry in entries]))
         renew = [number for number in used.tolist() if self._numbers.id(number) in self._renew] if self._renew else []
@@ -163,4 +201,4 @@ class ParentTree:
             for entry in entries:
                 if np.isin(extents.from_bytes(entry.extents)["chunk"], renew).any():
                     entry.ctime_ns, entry.hash = 0, b""  # not to be believed: so its source reads it again
-        return ParentPart(name, entries, used, bool(renew))
+        return ParentPart(name, self._look(at), entries, used, bool(renew))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from coffer.errors import CofferError, NotInEveryStore, UsageError
+from coffer.errors import CofferError, DamagedAtSource, NotInEveryStore, UsageError
 from coffer.vault import point_records, points
 from coffer.vault.base_point import BasePoint, parent_tree
 from coffer.vault.capture import Fact, Kind, Source
@@ -106,11 +106,13 @@ class PointBuilder:
             facts: What to remember with the point: LSN, digests, order of capture.
 
         Raises:
+            DamagedAtSource: It is committed and marked: something was damaged at its source already; the point is the
+                error's `point`.
             NotInEveryStore: It is committed, but not everywhere; the point is the error's `point`.
             CofferError: What the gravest store said, when none has it.
         """
         if self.existing is not None:
-            return self.existing
+            return _unless_damaged(self.existing)
         if not self._captures:
             raise UsageError("A point needs a source")
         output = self._running()
@@ -120,13 +122,15 @@ class PointBuilder:
         stores = output.commit(name, data)
         point = points.describe(manifest, name, tuple(stores))
         self._access.heads.remember([Known(manifest, point)], self._access.configuration.number)
-        if output.failures:
+        if output.failures and not point.damage:
             raise _not_everywhere(point, output.failures)
-        return point
+        return _unless_damaged(point)
 
     def _put_records(self, output: RunOutput, facts: Mapping[str, Fact]) -> Manifest:
         access = self._access
         trees = {name: sink.finish() for name, (sink, _) in self._captures.items()}
+        for sink, _ in self._captures.values():
+            sink.trees.count_shared()
         used = usage([sink.trees.live for sink, _ in self._captures.values()], output.numbers)
         chunks = point_records.put_index(access, output, used)
         sources = [
@@ -161,6 +165,19 @@ def _known_summary(point: Point, source: Source) -> SourceSummary:
     if record is None:
         raise UsageError("The committed point has no such source", detail=f"{source.name} in {point.name}")
     return SourceSummary(record.name, record.kind, record.done, record.files, record.size, 0, 0.0, record.facts)
+
+
+def _unless_damaged(point: Point) -> Point:
+    """Return a committed point, unless what it was taken from was damaged: then nobody may overlook it."""
+    if not point.damage:
+        return point
+    error = DamagedAtSource(
+        f"Point {point.name} is committed, but its source is damaged",
+        detail=point.damage,
+        resolution="Mend the source from an earlier point; this one counts as proven for nothing",
+    )
+    error.point = point
+    raise error
 
 
 def _not_everywhere(point: Point, failures: Mapping[str, CofferError]) -> NotInEveryStore:

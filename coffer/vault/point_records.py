@@ -14,9 +14,11 @@ from coffer.vault.chunk_index import PackRecord
 from coffer.vault.chunk_usage import Usage, usage
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.known_chunks import Rows, ids_of, joined
+from coffer.vault.parent_tree import NO_LOOK
 from coffer.vault.point_request import PointRequest, SourceSummary, WriterAccess
 from coffer.vault.points import Manifest, ObjectList, SourceRecord
 from coffer.vault.run_output import RunOutput
+from coffer.vault.subtree_writer import Part
 from coffer.vault.tree_capture import TreeCapture
 from coffer.vault.upkeep import chunks_to_renew
 
@@ -63,7 +65,7 @@ class Chunks:
 
 
 def source_record(
-    sink: TreeCapture, summary: SourceSummary, trees: list[str], chunks: Chunks, numbers: ChunkNumbers
+    sink: TreeCapture, summary: SourceSummary, parts: list[Part], chunks: Chunks, numbers: ChunkNumbers
 ) -> SourceRecord:
     """Return a source's record."""
     mine = usage([sink.trees.live], numbers)
@@ -74,7 +76,8 @@ def source_record(
         done=summary.done.value,
         files=summary.files,
         size=summary.size,
-        trees=trees,
+        trees=[name for name, _ in parts],
+        looks=b"".join([look or NO_LOOK for _, look in parts]),
         facts=dict(summary.facts),
         live=int(mine.of(rows).sum()),
         reads=int(rows["size"].sum(dtype=np.int64)),
@@ -132,6 +135,8 @@ def make_manifest(
             kind=kind.value,
             started_ns=points.to_ns(request.started),
             objects=sorted(output.objects.items()),
+            damage=points.damage_of(sources),
+            sources=sorted(source.name for source in sources),
         ),
     )
     output.put(listing, data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -73,13 +73,21 @@ class Point:
     stores: tuple[str, ...]
     object_name: str
 
+    @property
+    def damage(self) -> str:
+        """What was damaged at its sources already when they were read; such a point is never proven."""
+        return damage_of(self.sources)
+
     def source(self, name: str) -> PointSource | None:
         """Return one of its sources by name."""
         return next((source for source in self.sources if source.name == name), None)
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A source as a manifest holds it; a restore gives `live` bytes of content, from chunks of `reads` bytes."""
+    """A source as a manifest holds it; a restore gives `live` bytes of content, from chunks of `reads` bytes.
+
+    `looks` holds, for each of `trees`, 32 bytes: what `looks.hash_of` gives for its names, or zeros.
+    """
 
     name: str
     kind: str
@@ -90,6 +98,7 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any]
     live: int = 0
     reads: int = 0
+    looks: bytes = b""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +129,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ObjectList(msgspec.Struct, frozen=True, kw_only=True):
-    """What a point needs, for those without keys: names and sizes."""
+    """What a point needs, for those without keys: names and sizes; and the names of its sources.
+
+    A source of a service that a point holds needs no older shipments of the journal. `damage` says in words what was
+    damaged at the sources already.
+    """
 
     vault: bytes
     service: str
@@ -130,6 +143,13 @@ class ObjectList(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     started_ns: int
     objects: list[tuple[str, int]]
+    damage: str = ""
+    sources: list[str] = []
+
+
+def damage_of(sources: Iterable[PointSource | SourceRecord]) -> str:
+    """Return what was damaged at the sources already when they were read; nothing if all was well."""
+    return "; ".join(f"{source.name}: {text!s}" for source in sources if (text := source.facts.get("damage")))
 
 
 def folder(prefix: str, service: str, name: str) -> str:

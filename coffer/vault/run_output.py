@@ -80,6 +80,7 @@ class RunOutput:
                 put=self.put,
                 name_again=self.name_again,
                 submit=self.pipeline.run,
+                read=self._stores.read_needed,
                 flush=self.bundle.flush,
                 marked=self._guard.marked,
                 again=self.run.key.id,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
+import stat
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from coffer.vault import extents, trees
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.index_keys import IndexKeys
-from coffer.vault.parent_tree import ParentPart, ParentTree
+from coffer.vault.looks import ends_run, hash_of
+from coffer.vault.parent_tree import ParentTree
+from coffer.vault.read_ahead import ahead
 from coffer.vault.trees import TreeEntry
 
 _MOST_WAITING = 64
-T = TypeVar("T")
+_TYPE_BITS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
+Part = tuple[str, bytes]
+"""A subtree's name, and the hash of what the file system says of its names, or nothing."""
 
 
 class TreeOutput(NamedTuple):
@@ -31,6 +35,7 @@ class TreeOutput(NamedTuple):
         put: Takes a subtree's name and bytes.
         name_again: Takes the name of one that is there already.
         submit: Runs work in a thread.
+        read: Reads an object and compares it with its name.
         flush: Hands over the small pieces that wait, so that their chunk gets its id.
         marked: Names of what a prune is about to sweep: an equal subtree is stored as another object.
         again: What makes it another.
@@ -41,7 +46,8 @@ class TreeOutput(NamedTuple):
     listed: dict[str, int]
     put: Callable[[str, bytes], None]
     name_again: Callable[[str], None]
-    submit: Callable[[Callable[[], str]], Future[str]]
+    submit: Callable[[Callable[[], Part]], Future[Part]]
+    read: Callable[[str], bytes]
     flush: Callable[[], None]
     marked: Collection[str] = frozenset()
     again: bytes = b""
@@ -61,35 +67,42 @@ class SubtreeWriter:
         self._part: list[TreeEntry] = []
         self._weight = 0
         self._waiting: deque[tuple[int, list[TreeEntry], int]] = deque()
-        self._names: list[str | Future[str]] = []
+        self._parts: list[Part | Future[Part]] = []
+        self._unread: list[int] = []
 
     def add(self, entry: TreeEntry) -> None:
         """Take the next entry."""
         self._part.append(entry)
         self._weight += len(entry.extents)
-        if zlib.crc32(entry.path) % trees.CUT_ONE_IN == 0 or self._weight > trees.HEAVIEST:
+        if ends_run(entry.path) or self._weight > trees.HEAVIEST:
             self._close()
 
-    @property
-    def is_between_parts(self) -> bool:
-        """Whether the next entry begins a part."""
-        return not self._part
+    def known_runs(self) -> dict[bytes, int]:
+        """Return which parts of the parent's tree may be shared unread; see `ParentTree.runs`."""
+        return self._parent.runs(self._output.listed) if self._parent else {}
 
-    def share(self, part: ParentPart) -> bool:
-        """Take a whole part of the parent's tree, if that may be named again."""
-        if part.name not in self._output.listed:
-            return False
-        self._count_chunks(b"".join([entry.extents for entry in part.entries]))
-        self._output.name_again(part.name)
-        self._names.append(part.name)
-        return True
+    def share(self, at: int, look: bytes) -> None:
+        """Take a whole part of the parent's tree; it is compared with its name, but not opened."""
+        assert self._parent is not None  # noqa: S101 - the part is its
+        self._close()  # where the last name of the run before vanished, its part ends early
+        name = self._parent.name_of(at)
+        self._output.name_again(name)
+        self._unread.append(at)
+        self._parts.append(self._output.submit(lambda: (self._output.read(name) and name, look)))  # type: ignore[arg-type,return-value]
 
-    def finish(self) -> list[str]:
-        """Return the subtrees' names, in order; every chunk has its id by now."""
+    def finish(self) -> list[Part]:
+        """Return the subtrees in order; every chunk has its id by now."""
         self._close()
         self._advance()
         assert not self._waiting, "a chunk was not finished"  # noqa: S101
-        return [name if isinstance(name, str) else name.result() for name in self._names]
+        return [part if isinstance(part, tuple) else part.result() for part in self._parts]
+
+    def count_shared(self) -> None:
+        """Count what the parts use that were shared unread."""
+        unread, self._unread = self._unread, []
+        if self._parent is not None:
+            for part in ahead(self._parent.read_part, unread):
+                self._count_chunks(b"".join([entry.extents for entry in part.entries]))
 
     def _close(self) -> None:
         if not self._part:
@@ -99,10 +112,10 @@ class SubtreeWriter:
         same = self._parent.same_part(part) if self._parent else None
         if same is not None and same.name in self._output.listed:
             self._output.name_again(same.name)
-            self._names.append(same.name)
+            self._parts.append((same.name, same.look))
             return
-        self._waiting.append((len(self._names), part, highest))
-        self._names.append("")
+        self._waiting.append((len(self._parts), part, highest))
+        self._parts.append(("", b""))
         self._advance()
         if len(self._waiting) > _MOST_WAITING:
             self._output.flush()
@@ -111,19 +124,19 @@ class SubtreeWriter:
         """Seal the parts whose chunks all have ids, in threads."""
         while self._waiting and self._output.numbers.are_settled(self._waiting[0][2]):
             place, part, _ = self._waiting.popleft()
-            self._names[place] = self._output.submit(lambda part=part: self._store(part))  # type: ignore[misc]
+            self._parts[place] = self._output.submit(lambda part=part: self._store(part))  # type: ignore[misc]
 
-    def _store(self, part: list[TreeEntry]) -> str:
-        output = self._output
+    def _store(self, part: list[TreeEntry]) -> Part:
+        output, look = self._output, look_of(part)
         tree_id, name, data = trees.seal(output.keys, part, output.numbers)
         there = self._parent.subtrees.get(tree_id) if self._parent else None
         if there is not None and there in output.listed:
             output.name_again(there)
-            return there
+            return there, look
         if name in output.marked:
             _, name, data = trees.seal(output.keys, part, output.numbers, output.again)
         output.put(name, data)
-        return name
+        return name, look
 
     def _count_chunks(self, data: bytes) -> int:
         """Count the bytes that extents cover of each chunk; return the highest chunk's number, or -1."""
@@ -136,6 +149,14 @@ class SubtreeWriter:
             self.live = _grown(self.live, max(highest + 1, 2 * self.live.size))
         np.add.at(self.live, used["chunk"], used["length"])
         return highest
+
+
+def look_of(entries: Sequence[TreeEntry]) -> bytes:
+    """Return the hash of what the file system said of names, or nothing where that cannot stand for them."""
+    if any(entry.link or not entry.ctime_ns for entry in entries):
+        return b""
+    bits = _TYPE_BITS
+    return hash_of([(e.path, e.mode | bits[e.type], e.uid, e.gid, e.size, e.mtime_ns, e.ctime_ns) for e in entries])
 
 
 def _grown(array: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coffer.errors import UsageError
 from coffer.vault import extents, splitting
-from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Hole, Look, Split
+from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Hole, Split
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
 from coffer.vault.content_intake import NOTHING, Content, ContentIntake
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.parent_tree import ParentTree
 from coffer.vault.point_request import PointOptions
-from coffer.vault.subtree_writer import SubtreeWriter
+from coffer.vault.subtree_writer import Part, SubtreeWriter
 from coffer.vault.trees import TreeEntry, type_number
 
 _FILE = type_number(EntryType.FILE)
@@ -53,6 +52,7 @@ class TreeCapture:
         self._held: TreeEntry | None = None
         self._last_path = b""
         self._entries: dict[bytes, TreeEntry] = {}
+        self._runs: dict[bytes, int] = {}
         self._linked: dict[int, tuple[Content, int]] = {}
 
     def in_order(self) -> None:
@@ -129,26 +129,25 @@ class TreeCapture:
         self._keep(before)
         return True
 
-    def add_same_part(self, looks: Sequence[Look], at: int) -> int:
-        """Add the entries of the next part of the parent's tree, if all of them are as it has them."""
+    def known_runs(self) -> Collection[bytes]:
+        """Return hashes of runs of names that may be added without telling them."""
+        if not self._runs and self._ordered:
+            self._runs = self.trees.known_runs()
+        return self._runs.keys()
+
+    def add_run(self, run: bytes, names: int, size: int, last: bytes) -> None:
+        """Add a run of names, all of them as the parent has them."""
         self._let_go()
-        parent = self.parent
-        if parent is None or not self._ordered or not self.trees.is_between_parts:
-            return 0
-        part = parent.next_part(looks[at][0])
-        if part is None or part.entries[0].path <= self._last_path:
-            return 0
-        count = len(part.entries)
-        mine = looks[at : at + count]
-        if [look[:7] for look in mine] != part.looks() or any(look[7] > 1 and stat.S_ISREG(look[1]) for look in mine):
-            return 0
-        if not self.trees.share(part):
-            return 0
-        parent.pass_over(part)
-        self._last_path = part.entries[-1].path
-        self.files += count
-        self.size += sum([entry.size for entry in part.entries])
-        return count
+        at = self._runs.get(run)
+        if self.parent is None or at is None or last <= self._last_path:
+            raise UsageError("A source gave a run that is not known, or out of order", detail=repr(last))
+        self.trees.share(at, run)
+        self.parent.pass_over(at)
+        self._last_path = last
+        self.files += names
+        self.size += size
+        if self._progress is not None:
+            self._progress(self.files, self.read)
 
     def add_as_before(self, path: bytes) -> bool:
         """Add a file just as the parent has it."""
@@ -189,8 +188,8 @@ class TreeCapture:
         result = extents.overlay(extents.from_bytes(before.extents), size, starts, patches)
         self._keep(_tree_entry(entry, Content(size, b"", result.tobytes()), 0))
 
-    def finish(self) -> list[str]:
-        """Return the names of the tree's subtrees; every chunk has its id by now."""
+    def finish(self) -> list[Part]:
+        """Return the tree's subtrees; every chunk has its id by now."""
         for path in sorted(self._entries):
             self.trees.add(self._entries.pop(path))
         self._let_go()

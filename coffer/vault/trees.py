@@ -19,10 +19,8 @@ from coffer.vault.chunks import ChunkNumbering, ChunkNumbers
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
 
-CUT_ONE_IN = 512
-"""A subtree ends after a path whose CRC-32 is a multiple of this."""
 HEAVIEST = (64 << 10) * extents.DTYPE.itemsize
-"""Or with so many bytes of extents: keeps a subtree below a megabyte or two."""
+"""A subtree ends where `looks.ends_run` says so, or with so many bytes of extents: it stays below a megabyte or two."""
 _TYPES = (EntryType.FILE, EntryType.DIRECTORY, EntryType.SYMLINK)
 
 

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import stat
 
 from coffer.sources.files.walk_ahead import AnyStatus
+from coffer.sources.walking.contents import Xattrs, is_same, xattrs_of
 from coffer.vault.capture import Entry, EntryType, StoredEntry
 
-_ABSENT = (errno.ENODATA, errno.ENOTSUP)
-Xattrs = tuple[tuple[bytes, bytes], ...]
-
-
-def xattrs_of(place: int | bytes) -> Xattrs:
-    """Return the extended attributes of an open file or of a path, whose links are not followed."""
-    follow = {} if isinstance(place, int) else {"follow_symlinks": False}
-    try:
-        names = os.listxattr(place, **follow)
-    except OSError as error:
-        if error.errno in _ABSENT:
-            return ()
-        raise
-    found = []
-    for name in sorted(map(os.fsencode, names)):
-        try:
-            found.append((name, os.getxattr(place, name, **follow)))
-        except OSError as error:
-            if error.errno not in _ABSENT:  # it went between the two calls
-                raise
-    return tuple(found)
+__all__ = ["Xattrs", "entry_of", "is_same", "is_unchanged", "xattrs_of"]
 
 
 def entry_of(
@@ -63,15 +42,4 @@ def is_unchanged(before: StoredEntry, status: AnyStatus) -> bool:
         and before.size == status.st_size
         and before.ctime_ns != 0
         and before.type is EntryType.FILE
-    )
-
-
-def is_same(before: AnyStatus, after: AnyStatus) -> bool:
-    """Tell whether a file was left alone between two looks."""
-    return (
-        before.st_ctime_ns == after.st_ctime_ns
-        and before.st_size == after.st_size
-        and before.st_mtime_ns == after.st_mtime_ns
-        and before.st_ino == after.st_ino
-        and before.st_dev == after.st_dev
     )

@@ -1,4 +1,4 @@
-"""A file's content: whole where it is small, in blocks where it is large, without the holes where it is sparse."""
+"""A large file's content: in blocks, without the holes where it is sparse."""
 
 from __future__ import annotations
 
@@ -7,31 +7,10 @@ import os
 from collections.abc import Iterator
 
 from coffer.sources.files.walk_ahead import AnyStatus
+from coffer.sources.walking.contents import BLOCK, open_file, read_whole
 from coffer.vault.capture import Hole
 
-BLOCK = 1 << 20
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe in a file's place must not hang us
-
-
-def open_file(full: bytes) -> int:
-    """Open what should be a file, without leaving a trace of reading it where that is allowed."""
-    try:
-        return os.open(full, _FLAGS | os.O_NOATIME)
-    except PermissionError:  # of someone else's file; or it may not be read, which the second try says
-        return os.open(full, _FLAGS)
-
-
-def read_whole(descriptor: int, size: int) -> bytes:
-    """Read a small file, and a little more than it should have, if it has.
-
-    A file of no size may hold something: what the kernel makes up when it is read.
-    """
-    if size:
-        return os.read(descriptor, size + 1)
-    data = b""
-    while len(data) < BLOCK and (more := os.read(descriptor, BLOCK - len(data))):
-        data += more
-    return data
+__all__ = ["BLOCK", "blocks", "open_file", "read_whole"]
 
 
 def blocks(descriptor: int, status: AnyStatus) -> Iterator[bytes | Hole]:

@@ -5,26 +5,22 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from coffer.errors import CofferError, NotAllowed, NotThere, OutsideSystemError
 from coffer.sources.files.attributes import entry_of, is_same, is_unchanged, xattrs_of
 from coffer.sources.files.links import HardLinks
-from coffer.sources.files.reading import blocks, open_file, read_whole
+from coffer.sources.files.reading import blocks
 from coffer.sources.files.showing import show
-from coffer.sources.files.walk import Record
 from coffer.sources.files.walk_ahead import AnyStatus, Status, walk
+from coffer.sources.walking.contents import SMALL, Content, believable, open_file, read_whole
+from coffer.sources.walking.records import Record
+from coffer.sources.walking.telling import Same
 from coffer.vault.capture import EntryType, Fact, Kind, Parent, SourceSink
 
 _MOST_NOTES = 100
-_SMALL = 128 << 10
 _ATTEMPTS = 3
-_AHEAD = 8192
-"""Names looked at before the first of them is pushed: as many as a part of the tree mostly has at most."""
-_TICK_NS = 50_000_000
-"""A file changed so shortly before it is looked at may change again without its times telling."""
 _OTHER = (errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -67,39 +63,35 @@ class FilesSource:
         self._counts = {"read": 0, "unchanged": 0, "gone": 0}
         usable = parent if kind is not Kind.FULL else None
         sink.in_order()
-        for path, *status in self._changed(sink, usable):
-            self._push(sink, path, Status._make(status), usable)
+        known = sink.known_runs() if usable else ()
+        for said in self._walk(known, read=usable is None):
+            if isinstance(said, tuple):
+                run, names, files, size, last = said
+                sink.add_run(run, names, size, last)
+                self._counts["unchanged"] += files
+            else:
+                for path, *status, content in said:
+                    self._push(sink, path, Status._make(status), usable, content)
         done = Kind.FULL if usable is None else kind
         notes: list[Fact] = list(self.notes)
         return {"kind": done.value, "root": str(self.root), **self._counts, "notes": notes, "noted": self.noted}
 
-    def _changed(self, sink: SourceSink, parent: Parent | None) -> Iterator[Record]:
-        """Yield what may have changed; whole parts of the tree that have not are passed on at once."""
-        records: list[Record] = []
-        at = 0
-        batches = self._walk()
-        while True:
-            while len(records) - at < (_AHEAD if parent else 1) and (more := next(batches, None)) is not None:
-                records = records[at:] + more
-                at = 0
-            if at == len(records):
-                return
-            if parent is not None and (same := sink.add_same_part(records, at)):
-                self._counts["unchanged"] += sum([stat.S_ISREG(each[1]) for each in records[at : at + same]])
-                at += same
-                continue
-            yield records[at]
-            at += 1
-
-    def _walk(self) -> Iterator[list[Record]]:
+    def _walk(self, known: Collection[bytes], *, read: bool) -> Iterator[list[Record] | Same]:
         try:
-            yield from walk(self._bytes_root, self._note_vanished)
+            yield from walk(self._bytes_root, self._note_vanished, known=known, read=read)
         except OSError as error:
             full = error.filename or self._bytes_root
             raise self._unreadable("A folder", full[len(self._bytes_root) + 1 :], error) from error
 
-    def _push(self, sink: SourceSink, path: bytes, status: AnyStatus, parent: Parent | None) -> None:
+    def _push(
+        self, sink: SourceSink, path: bytes, status: AnyStatus, parent: Parent | None, content: Content | None
+    ) -> None:
         mode = status.st_mode
+        if content is not None:
+            ctime_ns, xattrs, data = content
+            sink.add_file(entry_of(path, status, xattrs=xattrs), [data], ctime_ns=ctime_ns)
+            self._counts["read"] += 1
+            return
         try:
             if stat.S_ISREG(mode):
                 self._push_file(sink, path, status, parent)
@@ -107,10 +99,10 @@ class FilesSource:
                 full = self._full(path)
                 target = os.readlink(full)  # noqa: PTH115 - names are bytes
                 entry = entry_of(path, status, EntryType.SYMLINK, target=target, xattrs=xattrs_of(full))
-                sink.add(entry, ctime_ns=_believable(status))
+                sink.add(entry, ctime_ns=believable(status.st_ctime_ns))
             elif stat.S_ISDIR(mode):
                 entry = entry_of(path, status, EntryType.DIRECTORY, xattrs=xattrs_of(self._full(path)))
-                sink.add(entry, ctime_ns=_believable(status))
+                sink.add(entry, ctime_ns=believable(status.st_ctime_ns))
             else:
                 self._note(f"{show(path)}: neither file, folder nor link; left out")
         except OSError as error:
@@ -131,8 +123,8 @@ class FilesSource:
         try:
             if named_before:
                 entry = entry_of(path, status, link=link, xattrs=xattrs_of(descriptor))
-                sink.add_link(entry, ctime_ns=_believable(status))
-            elif status.st_size <= _SMALL:
+                sink.add_link(entry, ctime_ns=believable(status.st_ctime_ns))
+            elif status.st_size <= SMALL:
                 self._push_small(sink, path, status, link, descriptor)
             else:
                 self._push_large(sink, path, link, descriptor)
@@ -152,14 +144,14 @@ class FilesSource:
             os.lseek(descriptor, 0, os.SEEK_SET)
         else:
             self._note(f"{show(path)}: changed while it was read")
-        sink.add_file(entry_of(path, status, link=link, xattrs=xattrs), [data], ctime_ns=_believable(status))
+        sink.add_file(entry_of(path, status, link=link, xattrs=xattrs), [data], ctime_ns=believable(status.st_ctime_ns))
 
     def _push_large(self, sink: SourceSink, path: bytes, link: int, descriptor: int) -> None:
         for _ in range(_ATTEMPTS):
             status = os.fstat(descriptor)
             _check_regular(status)
             entry = entry_of(path, status, link=link, xattrs=xattrs_of(descriptor))
-            sink.add_file(entry, blocks(descriptor, status), ctime_ns=_believable(status))
+            sink.add_file(entry, blocks(descriptor, status), ctime_ns=believable(status.st_ctime_ns))
             if is_same(status, os.fstat(descriptor)):
                 return
         self._note(f"{show(path)}: changed while it was read")
@@ -205,8 +197,3 @@ def _add_same(sink: SourceSink, path: bytes, status: AnyStatus) -> bool:
 def _check_regular(status: AnyStatus) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.ENXIO, "no longer a file")
-
-
-def _believable(status: AnyStatus) -> int:
-    """Return the ctime to compare with next time, or 0 where the file may change within the same tick."""
-    return 0 if time.time_ns() - status.st_ctime_ns < _TICK_NS else status.st_ctime_ns

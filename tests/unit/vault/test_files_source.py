@@ -14,6 +14,7 @@ import pytest
 from coffer.errors import NotAllowed, NotThere
 from coffer.sources.files import FilesSource
 from coffer.sources.files.reading import open_file
+from coffer.sources.walking import telling, walk
 from coffer.vault.capture import Buffer, Entry, Fact, Hole, Kind, Parent, SourceSink, StoredEntry
 from coffer.vault.point_builder import SourceSummary
 from tests.unit.vault.making import World, read_tree
@@ -157,10 +158,20 @@ def meddle(world: World, root: Path, path: bytes, act: Callable[[], object]) -> 
     return summary
 
 
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a walk look at nothing before it has to, so that a test knows what was seen when."""
+    monkeypatch.setattr(walk, "_AHEAD", 0)
+    monkeypatch.setattr(walk, "_SLICE", 1)
+    monkeypatch.setattr(walk, "_MOST_CONTENT", 0)
+    monkeypatch.setattr(telling, "_BATCH", 1)
+
+
 def notes(summary: SourceSummary) -> str:
     return repr(summary.facts["notes"])
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_what_vanishes_is_noted_and_the_rest_comes(world: World, root: Path) -> None:
     (root / "d/more").mkdir()
     summary = meddle(world, root, b"d", lambda: shutil.rmtree(root / "d/more", ignore_errors=True))
@@ -177,6 +188,7 @@ def test_what_vanishes_is_noted_and_the_rest_comes(world: World, root: Path) -> 
     assert set(world.restore()) == {b"d/deep/large", b"empty"}
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_file_that_becomes_something_else_is_noted(world: World, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def swap(full: bytes) -> int:
         if full.endswith(b"d/file"):
