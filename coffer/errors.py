@@ -106,6 +106,18 @@ class Forged(IntegrityError):
     """What its name says, but nobody who may sign it did: it was never part of the vault."""
 
 
+class DamagedAtSource(IntegrityError):
+    """The point is committed, but what it was taken from was damaged already: it is marked so.
+
+    Attributes:
+        point: The committed point; its class is the vault's, which no room below it may know.
+    """
+
+    point: Any = None
+
+    category = "damaged-at-source"
+
+
 class RefusedByPolicy(CofferError):
     """A gate, a retention rule or a rollout rule said no."""
 

@@ -22,7 +22,7 @@ from coffer.commands.options import (
     writer_option,
 )
 from coffer.commands.restore import parse_rate
-from coffer.errors import NotInEveryStore
+from coffer.errors import DamagedAtSource, NotInEveryStore
 
 if TYPE_CHECKING:
     from coffer.vault.capture import Kind
@@ -101,7 +101,7 @@ def backup(
             ) as builder:
                 facts = take_cut(vault, builder, wanted, service, report=report, say=say)
                 point = builder.commit(facts)
-        except NotInEveryStore as error:
+        except (NotInEveryStore, DamagedAtSource) as error:
             _print(error.point, summaries, as_json)
             raise
     for note in vault.notes:

@@ -29,7 +29,7 @@ class Shelf:
 
     def proofs(self, point: Point) -> PointProofs:
         """Return what a point has passed."""
-        return self.ledger.of(point.service, point.name, point.object_name)
+        return self.ledger.of(point.service, point.name, point.object_name).of_damaged(point.started, point.damage)
 
     def age(self, point: Point) -> str:
         """Return how long ago a point began."""

@@ -33,7 +33,7 @@ class PointNeeds:
     def as_planned(self, ledger: ProofLedger) -> ReadablePoint:
         """Return it as `plan_reading` takes it."""
         point = self.known.point
-        passed = ledger.of(point.service, point.name, point.object_name)
+        passed = ledger.of(point.service, point.name, point.object_name).of_damaged(point.started, point.damage)
         packs = {proofs.pack_id(name): self.needs[name] for name in self.packs}
         return ReadablePoint(
             point.object_name, point.started, packs, bool(passed.proven), damaged=passed.damaged is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from coffer.errors import IntegrityError, NotThere, UsageError
@@ -44,6 +44,12 @@ class PointProofs:
         passed = [each for each in (*read, *drill) if each.result is Result.PASSED]
         times = {each.how: each.at for each in passed}
         return cls(ordered, times.get(How.READ_BACK), times.get(How.DRILL))
+
+    def of_damaged(self, since: datetime, damage: str) -> PointProofs:
+        """Return what it is worth if it was damaged at its source already; nothing changes where `damage` is empty."""
+        if not damage:
+            return self
+        return replace(self, read_back=None, drilled=None, damaged=since, detail=f"at its source already: {damage}")
 
     @property
     def proven(self) -> Proven:

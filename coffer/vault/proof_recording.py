@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from coffer.errors import CofferError
 from coffer.vault import points, proofs
 from coffer.vault.point_needs import PointNeeds
@@ -64,6 +66,7 @@ def record_drill(
         detail=detail[:2000],
         facts=facts or {},
     )
+    proof = _unless_damaged(proof, point)
     _put(access, proof, access.root_key())
     return proof
 
@@ -151,7 +154,7 @@ class Recording:
         self, each: PointNeeds, result: Result, stores: list[str], *, packs: list[bytes] | None = None, detail: str = ""
     ) -> Proof:
         point, read = each.known.point, set(packs or ())
-        return Proof(
+        proof = Proof(
             vault=self._access.configuration.vault,
             service=point.service,
             point=point.name,
@@ -166,6 +169,14 @@ class Recording:
             packs=sorted(read),
             detail=detail[:2000],
         )
+        return _unless_damaged(proof, point)
+
+
+def _unless_damaged(proof: Proof, point: Point) -> Proof:
+    """Call no point proven that was damaged at its source: all its bytes may be right, and yet a page of it is not."""
+    if not point.damage or proof.result not in (Result.PASSED, Result.PARTIAL):
+        return proof
+    return msgspec.structs.replace(proof, result=Result.DAMAGED, detail=f"at its source already: {point.damage}"[:2000])
 
 
 def _put(access: ReaderAccess, proof: Proof, root_secret: bytes) -> None:

@@ -54,7 +54,7 @@ def candidate(point: ListedPoint, record: ObjectList, ledger: ProofLedger) -> Ca
         record.counter,
         points.from_ns(record.started_ns),
         proven=max(each.proven for each in known),
-        damaged=any(each.damaged for each in known),
+        damaged=bool(record.damage) or any(each.damaged for each in known),
     )
 
 
@@ -62,7 +62,8 @@ def _joined(stores: StoreSet, configuration: Configuration, lists: Sequence[str]
     """Return what any list in a point's place names: which one its manifest means, is sealed."""
     records = [points.open_list(configuration, name, stores.read(name)) for name in lists]
     objects = {name: size for record in records for name, size in record.objects}
-    return msgspec.structs.replace(records[0], objects=sorted(objects.items()))
+    damage = "; ".join(sorted({record.damage for record in records if record.damage}))
+    return msgspec.structs.replace(records[0], objects=sorted(objects.items()), damage=damage)
 
 
 def _check_hidden(stores: StoreSet, everything: Sequence[str]) -> None:

@@ -10,8 +10,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from coffer.errors import IntegrityError, OutsideSystemError
+from coffer.sources.postgres.bad_pages import BadPage, known_bad
 from coffer.sources.postgres.base_backup import MAIN_ARCHIVE
-from coffer.sources.postgres.incremental_file import PREFIX, page_content, pages_to_store, read_header
+from coffer.sources.postgres.incremental_file import (
+    PREFIX,
+    IncrementalHeader,
+    page_content,
+    pages_to_store,
+    read_header,
+)
 from coffer.sources.postgres.manifest import Received
 from coffer.sources.postgres.tar_stream import ByteStream, Member, members
 from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Parent, SourceSink, Split
@@ -28,12 +35,14 @@ class BackupTree:
         parent: What an incremental one builds on.
         received: What arrived, by the path that the manifest names.
         backup_label: Verbatim.
+        still_bad: Pages that were bad in the parent and did not come again.
     """
 
     sink: SourceSink
     parent: Parent | None
     received: dict[str, Received] = field(default_factory=dict)
     backup_label: bytes = b""
+    still_bad: list[BadPage] = field(default_factory=list)
 
     def take(self, archive: str, blocks: Iterator[memoryview]) -> None:
         """Push one archive's members.
@@ -82,11 +91,18 @@ class BackupTree:
         stream = ByteStream(content)
         header = read_header(stream, size)
         length = header.length * PAGE_SIZE
+        self._keep_bad(entry.path, header)
         if not len(header.blocks) and header.truncation * PAGE_SIZE == before.size:
             self.sink.add_unchanged(entry)
             return
         pages = pages_to_store(header, -(-before.size // PAGE_SIZE))
         self.sink.add_pages(entry, length, pages.astype(np.uint32), page_content(header, pages, stream))
+
+    def _keep_bad(self, path: bytes, header: IncrementalHeader) -> None:
+        bad = known_bad(self.parent.facts).get(path) if self.parent else None
+        if bad is not None:
+            left = np.setdiff1d(bad[bad < header.truncation], header.blocks)
+            self.still_bad += [BadPage(path, page) for page in left.tolist()]
 
 
 def _hashed(content: Iterator[Buffer], digest: hashlib._Hash) -> Iterator[Buffer]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coffer.errors import IntegrityError, OutsideSystemError
-from coffer.sources.postgres.replication import ReplicationConnection
+from coffer.sources.postgres.replication import ReplicationConnection, ServerSaid
 from coffer.sources.postgres.wal import parse_lsn
 
 _UPLOAD_BLOCK = 256 * 1024
+_DATA_CORRUPTED = "XX001"
 MAIN_ARCHIVE = "base.tar"
 
 
@@ -27,6 +28,7 @@ class BaseBackup:
         start: Position where replay must begin.
         timeline: Timeline of `start`.
         manifest: This backup's manifest, complete after `archives()`.
+        found_damage: The server met pages whose checksum is wrong; its warnings name them. Known after `finish()`.
 
     Raises:
         ServerSaid: The server refused to begin.
@@ -35,6 +37,7 @@ class BaseBackup:
     def __init__(self, connection: ReplicationConnection, *, label: str, manifest: bytes | None = None) -> None:
         self._connection = connection
         self.manifest = b""
+        self.found_damage = False
         if manifest is not None:
             self._upload(manifest)
         options = ["LABEL '" + label.replace("'", "''") + "'", "CHECKPOINT 'fast'", "WAIT false", "MANIFEST 'yes'",
@@ -81,13 +84,17 @@ class BaseBackup:
             Position up to which replay must come before the data is consistent, and its timeline.
 
         Raises:
-            IntegrityError: The server found a page whose checksum is wrong.
-            ServerSaid: It failed otherwise.
+            ServerSaid: It failed.
         """
         rows: list[dict[str, str]] = []
-        while (result := self._connection.result()) is not None:
-            if result.ntuples:
-                rows.append({"recptr": _text(result.get_value(0, 0)), "tli": _text(result.get_value(0, 1))})
+        try:
+            while (result := self._connection.result()) is not None:
+                if result.ntuples:
+                    rows.append({"recptr": _text(result.get_value(0, 0)), "tli": _text(result.get_value(0, 1))})
+        except ServerSaid as error:
+            if error.sqlstate != _DATA_CORRUPTED or not rows:
+                raise
+            self.found_damage = True  # said last of all, when everything was sent
         if len(rows) != 1:
             raise OutsideSystemError("PostgreSQL did not say where the backup ends")
         return parse_lsn(rows[0]["recptr"]), int(rows[0]["tli"])

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coffer.sources.postgres import page_checks, page_choice, relation_files
 from coffer.sources.postgres.bad_pages import known_bad
@@ -75,20 +74,25 @@ class ChangedTree:
         before = self._parent.size_of(path)
         if before is None:
             return None
-        worn = self._parent.worn_pages(path)
         count, earlier = size // PAGE_SIZE, before // PAGE_SIZE
+        again = self._again(path, count)
+        if not again.size and size == before and chooser.is_untouched(relation) and self._sink.add_as_before(path):
+            return []
         chosen = chooser.pages(relation, count, earlier)
-        again = _below(np.union1d(worn, self._bad.get(path, worn[:0])), count)
         if not chooser.reads_all:
-            chosen = np.union1d(chosen, again) if again.size else chosen
+            again = chosen = np.union1d(chosen, again).astype(np.uint32)
             if chosen.size > _MOST_CHANGED * count:
                 return None
-            if not chosen.size and size == before and self._sink.add_as_before(path):
-                return []
-            again = chosen
         gap = 0 if chooser.reads_all else _GAP
         spans = page_choice.runs(chosen, gap, _LONGEST) or [(0, 0)]
         return [_Run(found, relation, earlier, first, length, _within(again, first, length)) for first, length in spans]
+
+    def _again(self, path: bytes, count: int) -> Pages:
+        """Return pages that have to be read although nothing changed them: worn, or bad in the parent."""
+        worn, bad = self._parent.worn_pages(path), self._bad.get(path)
+        if bad is not None:
+            worn = np.union1d(worn, bad).astype(np.uint32)
+        return worn[worn < count] if worn.size else worn
 
     def _take_changed(self, changed: Sequence[tuple[Found, list[_Run]]]) -> None:
         contents = ahead(self._read, (run for _, runs in changed for run in runs))
@@ -106,11 +110,6 @@ class ChangedTree:
             chosen |= self._chooser.among(page_checks.lsns(view), pages, run.before)
         content = np.frombuffer(view, np.uint8).reshape(-1, PAGE_SIZE)[chosen].tobytes()
         return pages[chosen], self._reader.checked(path, run.relation, content, pages[chosen])
-
-
-def _below(pages: NDArray[np.uint32], count: int) -> Pages:
-    kept: Pages = pages[pages < count].astype(np.uint32)
-    return kept
 
 
 def _within(pages: Pages, first: int, length: int) -> Pages:

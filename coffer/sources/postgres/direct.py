@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from coffer.sources.postgres.bad_pages import DAMAGED, BadPage, facts_of
+from coffer.sources.postgres.bad_pages import BadPage, facts_of
 from coffer.sources.postgres.changed_tree import ChangedTree
 from coffer.sources.postgres.data_folder import CONTROL_FILE, DataFolder, Found
 from coffer.sources.postgres.direct_parent import choose, state_facts
@@ -90,7 +90,7 @@ def _add_label(sink: SourceSink, stopped: Stopped, like: Found) -> None:
 
 
 def _damage(cluster: LocalCluster, bad: list[BadPage]) -> dict[str, Fact]:
-    return {DAMAGED: facts_of(bad, relation_names(cluster, {page.path for page in bad}))} if bad else {}
+    return facts_of(bad, relation_names(cluster, {page.path for page in bad})) if bad else {}
 
 
 def _facts(mapping: Mapping[str, str]) -> dict[str, Fact]:

@@ -37,6 +37,10 @@ class PageChooser(Protocol):
         """Tell whether the file may have nothing to do with the parent's of the same name."""
         ...
 
+    def is_untouched(self, relation: RelationFile) -> bool:
+        """Tell whether nothing is known to have changed in it, but perhaps its size."""
+        ...
+
     def pages(self, relation: RelationFile, size: int, before: int) -> Pages:
         """Return the pages of a file that changed; every page for one that `reads_all`."""
         ...
@@ -57,6 +61,10 @@ class BySummaries:
     def is_made_anew(self, relation: RelationFile) -> bool:
         """Tell whether its database was copied as a folder: the log names no blocks then."""
         return self.changes.made_database(relation)
+
+    def is_untouched(self, relation: RelationFile) -> bool:
+        """Tell whether the log does not speak of it."""
+        return self.changes.of(relation) is None
 
     def pages(self, relation: RelationFile, size: int, before: int) -> Pages:
         """Return the pages that the log names, and those beyond the parent's end."""
@@ -84,6 +92,10 @@ class ByLsn:
     def is_made_anew(self, relation: RelationFile) -> bool:
         """Tell whether its database was made since: copied pages keep their old LSN."""
         return relation.database not in self.databases
+
+    def is_untouched(self, relation: RelationFile) -> bool:
+        """Only its pages tell."""
+        return False
 
     def pages(self, relation: RelationFile, size: int, before: int) -> Pages:
         """Return every page."""
