@@ -53,7 +53,8 @@ class Redis(CofferBlock):
     _documentation_url = DOCUMENTATION
 
     url: SecretStr = Field(description="Connection of the service, as its container sees Redis.")
+    backup: SecretStr | None = Field(default=None, description="Connection of recovery points, as the host sees Redis.")
 
     def as_reference(self) -> dict[str, Any]:
-        """Return {url}."""
-        return {"url": plain(self.url)}
+        """Return {url, backup}."""
+        return {"url": plain(self.url), "backup": plain(self.backup)}

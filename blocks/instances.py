@@ -52,7 +52,8 @@ def _of_environment(name: str, environment: Mapping[str, Any], docker: str) -> I
             backup=environment["backup_conninfo"],
         ),
     )
-    yield f"{SERVICE}-{name}", Redis(url=environment["redis_url"])
+    socket = environment.get("redis_socket")
+    yield f"{SERVICE}-{name}", Redis(url=environment["redis_url"], backup=f"unix://{socket}" if socket else None)
 
 
 def _writers(stores: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -29,6 +29,7 @@ _ENTRYPOINTS = {
     "vault-verify": "flows/verify_vault.py:verify_vault",
     "vault-prune": "flows/prune_vault.py:prune_vault",
     "drill": "flows/drill_recovery.py:drill_recovery",
+    "recover": "flows/recover_service.py:recover_service",
     "watch": "flows/watch_promises.py:watch_promises",
     "alert": "flows/alert_people.py:alert_people",
 }
@@ -47,6 +48,7 @@ def document(environments: Iterable[Environment]) -> dict[str, Any]:
         deployments.append(_rollback(environment))
         if environment.recovery is not None:
             deployments += [*_backups(environment), _verify(environment), _prune(environment), _drill(environment)]
+            deployments.append(_recover(environment))
             deployments += [_watch(environment), *_alert(environment)]
     return {
         "name": "coffer",
@@ -203,3 +205,9 @@ def _alert(environment: Environment) -> Iterator[dict[str, Any]]:
     }
     text = f"Tell people that recovery of {environment.name} is in trouble."
     yield _deployment("alert", environment.name, text, {"environment": environment.name}, triggers=[trigger])
+
+
+def _recover(environment: Environment) -> dict[str, Any]:
+    """In the escrow pool, and without a schedule: a person starts it, and a person confirms it."""
+    text = f"Bring {environment.service.name} back in {environment.name} after a disaster; asks for one confirmation."
+    return _deployment("recover", environment.name, text, {"environment": environment.name}, pool=ESCROW_POOL)

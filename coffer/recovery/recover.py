@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from coffer.environments import Environment
-from coffer.errors import CofferError, HeldByAnother, UsageError
+from coffer.errors import CofferError, HeldByAnother, NotThere, UsageError
 from coffer.keys.opener import Opener
 from coffer.keys.passphrase import Passphrase
 from coffer.recovery import recover_executor
@@ -41,7 +41,8 @@ class RecoverRequest:
         image: The image by digest; empty: the one that the vault says ran then.
         root: Fingerprint of the vault's root key, from the recovery kit.
         anew: Begin again even if a recovery is half done.
-        recovery: Id of the recovery; the same one is gone on with. Empty: the unfinished one, or a new one.
+        recovery: Id of the recovery that is gone on with. Empty: the unfinished one, or a new one.
+        new_id: Id of a new one; empty makes one.
     """
 
     environment: Environment
@@ -52,6 +53,7 @@ class RecoverRequest:
     root: str | None = None
     anew: bool = False
     recovery: str = ""
+    new_id: str = ""
 
 
 class Recovery:
@@ -158,7 +160,10 @@ class Recovery:
     def _found(self) -> Journal | None:
         request = self._request
         if request.recovery:
-            return Journal.named(self.place.work, request.recovery)
+            named = Journal.named(self.place.work, request.recovery)
+            if named is None:
+                raise NotThere(f"there is no recovery {request.recovery} here", detail=str(self.place.work))
+            return named
         found = None if request.anew else Journal.unfinished(self.place.work)
         if found is None:
             return None
@@ -183,7 +188,7 @@ class Recovery:
             self.place,
             request.target or RestoreTarget(),
             image=request.image,
-            recovery=request.recovery,
+            recovery=request.new_id,
         )
         plan = msgspec.structs.replace(plan, choosing_seconds=round(time.monotonic() - begin, 3))
         return Journal.begin(self.place.work, plan)

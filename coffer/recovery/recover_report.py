@@ -12,7 +12,8 @@ from coffer.environments.model import Recovery
 from coffer.recovery.recover_journal import Record
 from coffer.recovery.recover_steps import Step
 from coffer.recovery.report import Phase
-from coffer.recovery.report_page import duration, timeline
+from coffer.recovery.report_page import duration
+from coffer.recovery.report_timeline import timeline
 
 _SERVING = "move-traffic"
 _STYLE = """

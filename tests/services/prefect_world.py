@@ -74,6 +74,7 @@ def release_service(environment: str, image: str | None = None, source: str | No
             ("verify_vault", "vault-verify", "read_back: bool = True"),
             ("prune_vault", "vault-prune", "dry_run: bool = False"),
             ("drill_recovery", "drill", "seed: int | None = None"),
+            ("recover_service", "recover", 'time: str = "latest"'),
         )
     },
 }

@@ -83,7 +83,7 @@ SHAPES = {
     Database: {"url", "admin", "backup"},
     DockerHost: {"docker", "network", "directory", "haproxy_socket", "edge_url", "edge_ca", "uploads"},
     Notifier: {"urls"},
-    Redis: {"url"},
+    Redis: {"url", "backup"},
     Registry: {"address", "username", "password"},
     Vault: {"stores", "writer_file", "aws_credentials_file", "credentials"},
 }
