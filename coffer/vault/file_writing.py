@@ -11,13 +11,13 @@ from operator import itemgetter
 
 from coffer.errors import IntegrityError
 from coffer.vault.chunk_reader import ChunkReader, Range
-from coffer.vault.early_writing import start_writing
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.restore_plan import Fetch, Pieces
 from coffer.vault.target_attributes import Attributes
 from coffer.vault.target_files import FileInWork, FilesInWork
 from coffer.vault.target_folder import TargetFolder
 from coffer.vault.trees import TreeEntry
+from coffer.vault.writing_parts import write_all, write_differences
 
 _BUSY = max(2, os.cpu_count() or 1)
 _SMALL_FILES = 8
@@ -98,19 +98,13 @@ class FileWriter:
         try:
             if content.nbytes != entry.size:
                 os.ftruncate(descriptor, entry.size)
-            _write_all(descriptor, content, at)
+            write_all(descriptor, content, at)
             self._attributes.settle(descriptor, entry, mode)
         finally:
             os.close(descriptor)
 
     def _write_pieces(self, file: FileInWork, content: memoryview, pieces: Sequence[tuple[int, ...]]) -> None:
         with self._in_work.opened(file, len(pieces)) as descriptor:
+            write = write_differences if file.compared else write_all
             for _, offset, length, _, at in pieces:
-                _write_all(descriptor, content[offset : offset + length], at)
-
-
-def _write_all(descriptor: int, content: memoryview, at: int) -> None:
-    done = os.pwrite(descriptor, content, at)
-    while done < content.nbytes:
-        done += os.pwrite(descriptor, content[done:], at + done)
-    start_writing(descriptor, at, content.nbytes)
+                write(descriptor, content[offset : offset + length], at)

@@ -217,6 +217,7 @@ class VaultReader:
         include: Callable[[bytes], bool] | None = None,
         last: Sequence[bytes] = (),
         progress: Progress | None = None,
+        delta: bool = False,
     ) -> RestoreSummary:
         """Write a source's tree into an empty folder; every byte is proven before it is written.
 
@@ -227,6 +228,8 @@ class VaultReader:
             include: Tells which paths to restore; all without it.
             last: Paths that get their name when all else is durable.
             progress: Called with bytes done and bytes in all.
+            delta: The folder may hold anything: what is there already is proven and kept, the rest is written, and
+                what is not to be restored is removed.
 
         Raises:
             UnsafeTarget: The folder is not empty, or is none.
@@ -239,7 +242,9 @@ class VaultReader:
         survey = Survey(self._stores, self._keys, record.trees, chunks.table, include)
         survey.look()
         what = f"{source} of point {point.name} of {point.service}"
-        job = restoring.Restore(self._keys, chunks, survey, destination, what, frozenset(last), progress, self.jobs)
+        job = restoring.Restore(
+            self._keys, chunks, survey, destination, what, frozenset(last), progress, self.jobs, delta
+        )
         summary = job.run()
         return restoring.with_notes(summary, [*self.notes, *summary.notes])
 

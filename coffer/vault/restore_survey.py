@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
-
 from coffer.errors import IntegrityError
 from coffer.vault import extents, trees
 from coffer.vault.capture import EntryType
 from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.numeric import np
 from coffer.vault.read_ahead import ahead
 from coffer.vault.store_set import StoreSet
 from coffer.vault.tree_order import TreeOrder, look_at
@@ -95,6 +94,16 @@ class Survey:
                 wanted.add(above)
                 above, _, _ = above.rpartition(b"/")
         return wanted
+
+    def plain_files(self) -> frozenset[bytes]:
+        """Return the files chosen that have one name: this grows with the tree."""
+        kept = self._kept.get
+        return frozenset(
+            entry.path
+            for name in self._names
+            for entry in (kept(name) or self._choose(self._read(name)[1]))
+            if entry.type == FILE and not entry.link
+        )
 
     def chosen(self) -> Iterator[list[TreeEntry]]:
         """Yield what was chosen, subtree by subtree."""

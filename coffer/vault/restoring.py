@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from coffer.errors import IntegrityError, OutsideSystemError, StoreFull, UnsafeTarget
 from coffer.vault import restore_plan
 from coffer.vault.chunk_reader import ChunkReader
+from coffer.vault.existing_folder import ExistingFolder
 from coffer.vault.file_writing import FileWriter
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.numeric import np
 from coffer.vault.restore_survey import FILE, SYMLINK, Content, Survey, content_of
 from coffer.vault.restore_workers import Job, Workers
+from coffer.vault.reuse import Reuse
 from coffer.vault.target_attributes import Attributes
 from coffer.vault.target_files import FileInWork
 from coffer.vault.target_folder import TargetFolder
@@ -44,6 +45,7 @@ class RestoreSummary:
         bytes: Bytes of content.
         seconds: Time it took, all of it durable.
         notes: Which stores failed or held bad objects although another helped; what could not be set.
+        reused: Bytes that stood there already.
     """
 
     files: int
@@ -52,6 +54,7 @@ class RestoreSummary:
     bytes: int
     seconds: float
     notes: tuple[str, ...] = ()
+    reused: int = 0
 
 
 def with_notes(summary: RestoreSummary, notes: Sequence[str]) -> RestoreSummary:
@@ -81,6 +84,7 @@ class Restore:
         last: Paths that get their name when all else is durable.
         progress: Called with bytes done and bytes in all.
         jobs: Reads of a store at a time.
+        delta: The folder may hold anything: what is there already is not written again, what is not chosen goes.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Restore:
         last: frozenset[bytes],
         progress: Callable[[int, int], None] | None,
         jobs: int = JOBS,
+        delta: bool = False,
     ) -> None:
         self._keys = keys
         self._chunks = chunks
@@ -102,6 +107,8 @@ class Restore:
         self._last = last
         self._progress = progress
         self._jobs = jobs
+        self._delta = delta
+        self._reuse: Reuse | None = None
         self._lock = threading.Lock()
         self._done = 0
         self._first_names: dict[Content, bytes] = {}
@@ -113,7 +120,7 @@ class Restore:
     def run(self) -> RestoreSummary:
         """Write what the survey chose; see `VaultReader.restore`."""
         before = time.monotonic()
-        target = TargetFolder(self._destination, self._what)
+        target = (ExistingFolder if self._delta else TargetFolder)(self._destination, self._what)
         try:
             directories = self._write(target)
         except OSError as error:
@@ -121,13 +128,16 @@ class Restore:
         finally:
             target.close()
         survey = self._survey
-        return RestoreSummary(
-            survey.files, directories, survey.symlinks, survey.bytes, time.monotonic() - before, tuple(self.notes)
-        )
+        seconds, reused = time.monotonic() - before, self._reuse.bytes if self._reuse else 0
+        notes = tuple(self.notes)
+        return RestoreSummary(survey.files, directories, survey.symlinks, survey.bytes, seconds, notes, reused)
 
     def _write(self, target: TargetFolder) -> int:
         attributes = Attributes(target.fresh, self.notes.append)
         folders = self._survey.wanted_folders()
+        if isinstance(target, ExistingFolder):
+            target.clear(self._survey.plain_files() - self._last, folders)
+            self._reuse = Reuse(self._keys, self._chunks.table, target, attributes, self._count)
         target.make_folders(folders)
         writer = FileWriter(self._keys, self._chunks, target, attributes, self._count)
         try:
@@ -165,12 +175,14 @@ class Restore:
 
     def _plan(self, writer: FileWriter, files: Sequence[FileInWork]) -> Iterator[Job]:
         pieces = restore_plan.pieces_of([file.entry for file in files])
+        if self._reuse is not None:
+            pieces = self._reuse.missing(files, pieces)
         counts = np.bincount(pieces["file"], minlength=len(files)).tolist()
         for file, count in zip(files, counts, strict=True):
             file.left = count
         for fetch in restore_plan.fetches(pieces, self._chunks.table):
             yield partial(writer.write, fetch, files)
-        empty = [file for file, count in zip(files, counts, strict=True) if not count]
+        empty = [file for file, count in zip(files, counts, strict=True) if not count and not file.made]
         for start in range(0, len(empty), _EMPTY_AT_ONCE):
             yield partial(writer.write_empty, empty[start : start + _EMPTY_AT_ONCE])
 

@@ -13,7 +13,7 @@ from coffer.vault.target_folder import TargetFolder
 from coffer.vault.trees import TreeEntry
 
 _MOST_IDLE = 128
-_CREATED = 0o600
+CREATED = 0o600
 
 
 class FileInWork:
@@ -23,15 +23,18 @@ class FileInWork:
         path: Where it stands now.
         entry: What it is to be.
         left: Pieces still to be written.
+        made: It stands there already.
+        compared: What stands there may be what is to be written: it is read first.
     """
 
-    __slots__ = ("descriptor", "entry", "left", "made", "path", "users")
+    __slots__ = ("compared", "descriptor", "entry", "left", "made", "path", "users")
 
     def __init__(self, path: bytes, entry: TreeEntry, left: int) -> None:
         self.path = path
         self.entry = entry
         self.left = left
         self.made = False
+        self.compared = False
         self.users = 0
         self.descriptor = -1
 
@@ -75,7 +78,7 @@ class FilesInWork:
         file.users += 1
 
     def _create(self, file: FileInWork) -> int:
-        descriptor = self._target.create(file.path, _CREATED)
+        descriptor = self._target.create(file.path, CREATED)
         file.made = True
         os.ftruncate(descriptor, file.entry.size)  # what no piece is written to stays a hole
         return descriptor
@@ -87,6 +90,6 @@ class FilesInWork:
 
     def _finish(self, file: FileInWork) -> None:
         try:
-            self._attributes.settle(file.descriptor, file.entry, _CREATED)
+            self._attributes.settle(file.descriptor, file.entry, CREATED)
         finally:
             os.close(file.descriptor)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from coffer.errors import UnsafeTarget
 
-_UNFINISHED = ".coffer-unfinished-"
+UNFINISHED = ".coffer-unfinished-"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FOLDERS = 64  # by each thread
@@ -38,6 +38,11 @@ class TargetFolder:
         place: The folder; it is made if it does not exist.
         what: What is being restored, for whoever finds it unfinished.
 
+    Attributes:
+        root: Its descriptor.
+        marker: Name of the file that says that the restore is not finished.
+        fresh: What a new file gets here.
+
     Raises:
         UnsafeTarget: It is no folder, cannot be written, or is not empty.
     """
@@ -45,18 +50,18 @@ class TargetFolder:
     def __init__(self, place: Path, what: str) -> None:
         self.place = place
         self._local = threading.local()
-        self._marker = _UNFINISHED + secrets.token_hex(4)
+        self.marker = UNFINISHED + secrets.token_hex(4)
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._root = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            occupied = os.listdir(self._root)  # noqa: PTH208 - by descriptor
+            self.root = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            occupied = os.listdir(self.root)  # noqa: PTH208 - by descriptor
         except OSError as error:
             raise UnsafeTarget("The target is no folder to write to", detail=f"{place}: {error.strerror}") from error
         try:
-            _refuse_occupied(place, occupied)
+            self._accept(occupied)
             self.fresh = self._mark(what)
         except BaseException:
-            os.close(self._root)
+            os.close(self.root)
             raise
 
     def folder(self, path: bytes) -> int:
@@ -66,7 +71,7 @@ class TargetFolder:
             OSError: It is missing, or a link stands where a folder should.
         """
         if not path:
-            return self._root
+            return self.root
         known = self._known()
         descriptor = known.get(path)
         if descriptor is not None:
@@ -76,7 +81,7 @@ class TargetFolder:
         deepest = len(parts) - 1
         while deepest and b"/".join(parts[:deepest]) not in known:
             deepest -= 1
-        descriptor = known[b"/".join(parts[:deepest])] if deepest else self._root
+        descriptor = known[b"/".join(parts[:deepest])] if deepest else self.root
         for depth in range(deepest, len(parts)):
             descriptor = os.open(parts[depth], _FOLDER, dir_fd=descriptor)
             known[b"/".join(parts[: depth + 1])] = descriptor
@@ -122,7 +127,7 @@ class TargetFolder:
 
     def sync(self) -> None:
         """Make everything durable at once: one barrier is cheaper than an fsync a file."""
-        if ctypes.CDLL(None, use_errno=True).syncfs(self._root):
+        if ctypes.CDLL(None, use_errno=True).syncfs(self.root):
             error = ctypes.get_errno()
             raise OSError(error, os.strerror(error))
 
@@ -134,12 +139,16 @@ class TargetFolder:
 
     def finish(self) -> None:
         """Take away what says that the restore is not finished."""
-        os.unlink(self._marker, dir_fd=self._root)
+        os.unlink(self.marker, dir_fd=self.root)
 
     def close(self) -> None:
         """Close the folder."""
         self.forget_thread()
-        os.close(self._root)
+        os.close(self.root)
+
+    def _accept(self, occupied: list[str]) -> None:
+        """Refuse what a new restore may not be written to."""
+        _refuse_occupied(self.place, occupied)
 
     def _known(self) -> OrderedDict[bytes, int]:
         known: OrderedDict[bytes, int] | None = getattr(self._local, "known", None)
@@ -149,7 +158,7 @@ class TargetFolder:
 
     def _mark(self, what: str) -> Fresh:
         try:
-            descriptor = os.open(self._marker, _FILE | os.O_CREAT | os.O_EXCL, 0o777, dir_fd=self._root)
+            descriptor = os.open(self.marker, _FILE | os.O_CREAT | os.O_EXCL, 0o777, dir_fd=self.root)
         except OSError as error:
             raise UnsafeTarget("The target cannot be written", detail=f"{self.place}: {error.strerror}") from error
         try:
@@ -165,7 +174,7 @@ class TargetFolder:
 def _refuse_occupied(place: Path, occupied: list[str]) -> None:
     if not occupied:
         return
-    unfinished = next((each for each in occupied if each.startswith(_UNFINISHED)), None)
+    unfinished = next((each for each in occupied if each.startswith(UNFINISHED)), None)
     if unfinished is not None:
         with suppress(OSError):
             unfinished = (place / unfinished).read_text(errors="replace").strip()
