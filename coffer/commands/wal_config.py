@@ -1,4 +1,4 @@
-"""The file behind `coffer wal --config`."""
+"""The file behind `coffer wal --config` and `coffer files watch --config`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "system_identifier": str,
     "segment_size": int,
     "piece_seconds": (int, float),
+    "path": str,
+    "service": str,
+    "source": str,
+    "scan_seconds": (int, float),
     "spool": str,
     "idle_seconds": (int, float),
     "least_stores": int,

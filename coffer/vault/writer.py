@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from coffer.errors import RefusedByPolicy
+from coffer.errors import NotInEveryStore, RefusedByPolicy
 from coffer.keys import WriterCredentials
 from coffer.vault import clocks, journal, journal_stores, key_objects, names, proof_ledger, wal
 from coffer.vault import configuration as configurations
@@ -204,8 +204,8 @@ class VaultWriter:
         *,
         complete_ns: int,
         previous: str = "",
-    ) -> str:
-        """Put a shipment of files into every store and return its name; see `coffer.vault.journal`.
+    ) -> tuple[str, NotInEveryStore | None]:
+        """Put a shipment of files into every store; see `coffer.vault.journal`.
 
         Args:
             service: Whose files.
@@ -215,15 +215,20 @@ class VaultWriter:
             complete_ns: Up to when everything that settled is in this shipment or those before.
             previous: Name of the shipment before.
 
+        Returns:
+            Its name, and, where some store did not take it, what that said: `complete_shipments` completes those.
+
         Raises:
-            NotInEveryStore: Some stores have it; `complete_shipments` completes the others.
             RefusedByPolicy: This writer was revoked.
         """
         self._refresh()
         run = self._run_of_wal()
         shipment = journal.seal(self._keys, run, service, source, files, content, complete_ns, previous)
-        journal_stores.put(self._stores, self._configuration, run, shipment, self._placed)
-        return shipment[0]
+        try:
+            journal_stores.put(self._stores, self._configuration, run, shipment, self._placed)
+        except NotInEveryStore as error:
+            return shipment[0], error
+        return shipment[0], None
 
     def shipments(self, service: str, source: str, since: datetime | None = None) -> list[Shipment]:
         """Return what was shipped since a moment, oldest first: names, no content.

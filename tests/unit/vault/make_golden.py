@@ -77,7 +77,7 @@ def fill(store: FileStore, scratch: Path) -> None:
 def ship(writer: VaultWriter, path: bytes, previous: str) -> str:
     """Ship a file between points."""
     file = ShippedFile(path, 0o440, 0, 0, 1_700_000_000_123_456_789, len(SHIPPED[path]), 0, len(SHIPPED[path]))
-    return writer.ship("golden", "files", [file], SHIPPED[path], complete_ns=1, previous=previous)
+    return writer.ship("golden", "files", [file], SHIPPED[path], complete_ns=1, previous=previous)[0]
 
 
 def back_up(store: FileStore, writer: Path, kind: Kind, tree: GoldenTree, compression: str = "zstd") -> None:

@@ -1,0 +1,1 @@
+"""Ships new files within seconds, between points: inotify, and full scans for what inotify missed."""
