@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol, runtime_checkable
-
-import psycopg
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from coffer.sources.postgres.wal import format_lsn, parse_lsn
 from coffer.sources.postgres.wal_archive import WalWriter
-from coffer.sources.postgres.wal_proof import prove_wal
 from coffer.vault.capture import Fact, Source
 from coffer.vault.point_builder import PointBuilder, SourceSummary
+
+if TYPE_CHECKING:
+    import psycopg
 
 Report = Callable[[SourceSummary], None]
 Say = Callable[[str], None]
@@ -36,6 +36,15 @@ class LoggedSource(Protocol):
 
     def prove_wal(self, archive: WalWriter, facts: Mapping[str, Fact], /) -> object:
         """Make sure that the log that a capture needs is in the vault."""
+        ...
+
+
+@runtime_checkable
+class RequestedSource(Protocol):
+    """A source that has something made elsewhere, once for each request."""
+
+    def for_request(self, request: str, /) -> None:
+        """Name the request that the next capture serves."""
         ...
 
 
@@ -72,6 +81,8 @@ def take_cut(
     cut = Cut()
     named: list[tuple[LoggedSource, Mapping[str, Fact], str]] = []
     for source in sources:
+        if isinstance(source, RequestedSource):
+            source.for_request(builder.id)
         summary = builder.capture(source)
         report(summary)
         if builder.existing is not None:
@@ -89,6 +100,8 @@ def take_cut(
 
 def _name_a_place(source: LoggedSource, service: str, cut: Cut, say: Say) -> str | None:
     """Make a restore point and close its segment; return its place, or None where this role may not."""
+    import psycopg  # here and below: a backup of files starts without it
+
     now = datetime.now(UTC)
     name = f"coffer-{service}-{now:%Y%m%dT%H%M%S.%fZ}"[:_LONGEST_NAME]
     try:
@@ -106,6 +119,8 @@ def _name_a_place(source: LoggedSource, service: str, cut: Cut, say: Say) -> str
 
 
 def _prove_place(archive: WalWriter, source: LoggedSource, facts: Mapping[str, Fact], lsn: str) -> None:
+    from coffer.sources.postgres.wal_proof import prove_wal
+
     timeline, size, cluster = (facts.get(key) for key in ("stop_timeline", "segment_size", "cluster"))
     before = format_lsn(parse_lsn(lsn) - 1)  # the place is where the record ends: it may begin a segment
     needed: dict[str, Fact] = {"segment_size": size, "wal_ranges": [[timeline, before, lsn]]}
@@ -114,6 +129,8 @@ def _prove_place(archive: WalWriter, source: LoggedSource, facts: Mapping[str, F
 
 def schema_version(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
     """Return the newest migration in dbmate's table; None where there is none, or it may not be read."""
+    import psycopg
+
     try:
         found = connection.execute("SELECT to_regclass('public.schema_migrations') IS NOT NULL").fetchone()
         if not found or not found[0]:

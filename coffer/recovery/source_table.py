@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from coffer.environments.references import resolve_text
 from coffer.errors import UsageError
 from coffer.vault.capture import Source
 
@@ -67,6 +66,8 @@ def in_order(sources: Sequence[Source]) -> list[Source]:
 
 def _place(text: str) -> str:
     if text.partition(":")[0] in _REFERENCES:
+        from coffer.environments.references import resolve_text
+
         return resolve_text(text)
     if _PASSWORD.search(text):
         raise UsageError(
@@ -90,6 +91,18 @@ def _postgres(name: str, place: str, base: Path) -> Source:
     from coffer.sources.postgres import PostgresSource
 
     return PostgresSource(name, place)
+
+
+def _postgres_dump(name: str, place: str, base: Path) -> Source:
+    from coffer.sources.postgres_dump import PostgresDumpSource
+
+    return PostgresDumpSource(name, place)
+
+
+def _rds(name: str, place: str, base: Path) -> Source:
+    from coffer.sources.rds import RdsAddress, RdsSource
+
+    return RdsSource(name, RdsAddress.parse(place))
 
 
 def _redis(name: str, place: str, base: Path) -> Source:
@@ -133,13 +146,15 @@ def _prefect(name: str, place: str, base: Path) -> Source:
     from coffer.sources import prefect_database
 
     if not prefect_database.is_sqlite(place):
-        raise UsageError("This Prefect keeps its data in PostgreSQL", resolution="Name it as postgres-dump:CONNINFO")
+        return _postgres_dump(name, prefect_database.libpq(place), base)
     return prefect_database.SqliteSource(name, prefect_database.sqlite_path(place))
 
 
 _FILES = 20
 SOURCES: Mapping[str, SourceKind] = {
     "postgres": SourceKind("postgres:CONNINFO", 10, _postgres),
+    "postgres-dump": SourceKind("postgres-dump:CONNINFO", 10, _postgres_dump),
+    "rds": SourceKind("rds:INSTANCE", 10, _rds),
     "files": SourceKind("files:PATH", _FILES, _files),
     "redis": SourceKind("redis:URL", 30, _redis),
     "kubernetes": SourceKind("kubernetes:CONTEXT/NAMESPACE", 40, _kubernetes),

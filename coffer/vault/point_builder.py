@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from coffer.errors import CofferError, DamagedAtSource, NotInEveryStore, UsageError
-from coffer.vault import point_records, points
+from coffer.vault import point_records, points, same_again
 from coffer.vault.base_point import BasePoint, parent_tree
 from coffer.vault.capture import Fact, Kind, Source
 from coffer.vault.catalogue import Known
 from coffer.vault.chunk_usage import usage
 from coffer.vault.point_records import PointIdentity
 from coffer.vault.point_request import PointOptions, PointRequest, SourceSummary, WriterAccess
-from coffer.vault.points import Manifest, Point
+from coffer.vault.points import Manifest, Point, SourceRecord
 from coffer.vault.prune_guard import PruneGuard
 from coffer.vault.run_output import RunOutput
 from coffer.vault.tree_capture import TreeCapture
@@ -47,6 +47,11 @@ class PointBuilder:
         self.existing: Point | None = same[0].point if same else None
         self._captures: dict[str, tuple[TreeCapture, SourceSummary]] = {}
         self._output: RunOutput | None = None
+
+    @property
+    def id(self) -> str:
+        """Id of the point in the making; the same seed gives the same one."""
+        return self._id.hex()
 
     def __enter__(self) -> PointBuilder:
         """Start the run, unless the point exists."""
@@ -128,15 +133,7 @@ class PointBuilder:
 
     def _put_records(self, output: RunOutput, facts: Mapping[str, Fact]) -> Manifest:
         access = self._access
-        trees = {name: sink.finish() for name, (sink, _) in self._captures.items()}
-        for sink, _ in self._captures.values():
-            sink.trees.count_shared()
-        used = usage([sink.trees.live for sink, _ in self._captures.values()], output.numbers)
-        chunks = point_records.put_index(access, output, used)
-        sources = [
-            point_records.source_record(sink, summary, trees[name], chunks, output.numbers)
-            for name, (sink, summary) in self._captures.items()
-        ]
+        sources, segments, renew = self._put_sources(output)
         previous = self._previous
         newest = max(previous.point.counter if previous else 0, access.heads.counter(self._request.service))
         identity = PointIdentity(
@@ -145,7 +142,25 @@ class PointBuilder:
             parent=self._parent.point.name if self._parent else None,
             previous=bytes.fromhex(previous.point.object_name[-64:]) if previous else b"",
         )
-        return point_records.make_manifest(access, output, self._request, identity, sources, chunks, facts)
+        return point_records.make_manifest(access, output, self._request, identity, sources, segments, renew, facts)
+
+    def _put_sources(self, output: RunOutput) -> tuple[list[SourceRecord], list[str], bytes]:
+        """Return the sources' records, the indexes that know their chunks, and which of those to store anew."""
+        parts = {name: sink.finish() for name, (sink, _) in self._captures.items()}
+        base = output.base.manifest
+        if self._parent is not None and base is self._parent.manifest and same_again.is_same(output, parts):
+            same_again.name_again(self._access, output, base)
+            summaries = [summary for _, summary in self._captures.values()]
+            return same_again.source_records(base, summaries, parts), list(base.index), b""
+        for sink, _ in self._captures.values():
+            sink.trees.count_shared()
+        used = usage([sink.trees.live for sink, _ in self._captures.values()], output.numbers)
+        chunks = point_records.put_index(self._access, output, used)
+        sources = [
+            point_records.source_record(sink, summary, parts[name], chunks, output.numbers)
+            for name, (sink, summary) in self._captures.items()
+        ]
+        return sources, chunks.segments, chunks.renew
 
     def _running(self) -> RunOutput:
         if self._output is None:
