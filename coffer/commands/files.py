@@ -12,6 +12,7 @@ from coffer.commands.options import PATH, credentials_option
 from coffer.errors import UsageError
 
 if TYPE_CHECKING:
+    from coffer.sources.watching.status import WatchStatus
     from coffer.vault.writer import VaultWriter
 
 
@@ -24,7 +25,8 @@ def files() -> None:
 @click.argument("path", type=PATH, required=False)
 @click.option(
     "--config", "config_path", type=PATH,
-    help="TOML file, mode 0600: stores, aws_credentials_file, writer_file, path, service, source, scan_seconds.",
+    help="TOML file, mode 0600: stores, aws_credentials_file, writer_file, path, service, source, scan_seconds, "
+         "status_file.",
 )  # fmt: skip
 @click.option("--store", "urls", metavar="URL", multiple=True, help="file:///DIR, s3://…; may be repeated.")
 @credentials_option
@@ -53,6 +55,7 @@ def watch(
 
     from coffer.sources.watching.watcher import SCAN_SECONDS, FilesWatcher, Watched
 
+    status_file: str | None = None
     if config_path is not None:
         from coffer.commands.wal_config import WalConfig
 
@@ -60,6 +63,7 @@ def watch(
         path = path or Path(config.need("path"))
         service, source = service or config.get("service"), source or config.get("source")
         scan_seconds = scan_seconds or config.get("scan_seconds")
+        status_file = config.get("status_file")
         vault = config.open_writer()
     else:
         vault = _open(urls, credentials_file, writer)
@@ -71,7 +75,12 @@ def watch(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    FilesWatcher(watched, vault, log=lambda line: click.echo(line, err=True)).run(stop)
+
+    def tell(status: WatchStatus) -> None:
+        if status_file:
+            status.write(Path(status_file))
+
+    FilesWatcher(watched, vault, lambda line: click.echo(line, err=True), tell).run(stop)
 
 
 def _open(urls: Sequence[str], credentials_file: Path | None, writer: Path | None) -> VaultWriter:

@@ -35,6 +35,7 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "service": str,
     "source": str,
     "scan_seconds": (int, float),
+    "status_file": str,
     "spool": str,
     "idle_seconds": (int, float),
     "least_stores": int,

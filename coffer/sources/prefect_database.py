@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,11 +17,19 @@ from coffer.vault.capture import Entry, Fact, Kind, Parent, SourceSink
 DATABASE = b"prefect.db"
 _BLOCK = 1 << 20
 _PATIENCE_SECONDS = 60
+_DRIVER = re.compile(r"^(postgres(?:ql)?)\+[a-z0-9]+://")
 
 
 def is_sqlite(url: str) -> bool:
     """Tell whether an address is one of SQLite: a path, or `sqlite…:///PATH` as SQLAlchemy writes it."""
-    return "://" not in url or url.partition(":")[0].partition("+")[0] == "sqlite"
+    if "://" not in url:
+        return "=" not in url  # else it is libpq's `host=… dbname=…`
+    return url.partition(":")[0].partition("+")[0] == "sqlite"
+
+
+def libpq(url: str) -> str:
+    """Return an address of PostgreSQL as libpq reads it: SQLAlchemy puts its driver into the scheme."""
+    return _DRIVER.sub(r"\1://", url)
 
 
 def sqlite_path(url: str) -> Path:

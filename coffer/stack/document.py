@@ -21,6 +21,7 @@ def document(house: House, certificate: EdgeCertificate) -> dict[str, object]:
         "state": str(house.layout.state),
         "port_offset": house.ports.offset,
         "prefect_api_url": house.prefect.api_url,
+        "prefect_database": house.prefect_database,
         "registry": house.registry_address,
         "receiver_url": f"http://127.0.0.1:{house.ports.receiver}",
         "receiver_secret_file": str(house.secrets.path("receiver")),

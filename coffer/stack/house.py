@@ -15,6 +15,7 @@ from coffer.stack.service import Service
 from coffer.stack.services import edge, prefect
 from coffer.stack.services.buckets import ensure_bucket
 from coffer.stack.services.docker_engine import dockerd
+from coffer.stack.services.files import WatchSettings, files_watcher
 from coffer.stack.services.mail import mail
 from coffer.stack.services.postgres import ADMIN_ROLE, BACKUP_ROLE, PREFECT_ROLE, SERVICE_ROLE, Cluster, postgres
 from coffer.stack.services.receiver import receiver
@@ -136,6 +137,13 @@ class House:
         url = f"postgresql+asyncpg://{PREFECT_ROLE}:{cluster.passwords[PREFECT_ROLE]}@{place}"
         return prefect.Prefect(home, self.ports.prefect, url, cluster.name)
 
+    @property
+    def prefect_database(self) -> str:
+        """Where Prefect's own data is, as recovery points read it: a file, or a connection of its role."""
+        if self._prefect_cluster:
+            return self.cluster(self._prefect_cluster).conninfo(PREFECT_ROLE, PREFECT_ROLE)
+        return str(self.prefect.directory / "prefect.db")
+
     def services(self, certificate: EdgeCertificate) -> tuple[Service, ...]:
         """Return every service.
 
@@ -147,7 +155,7 @@ class House:
         environments = tuple(
             service for name in ENVIRONMENTS for service in self._environment_services(name, certificate)
         )
-        return (*engine, *regions, *environments, self._wal(), *self._delivery(), *self._workers())
+        return (*engine, *regions, *environments, self._wal(), self._files(), *self._delivery(), *self._workers())
 
     @property
     def _prefect_cluster(self) -> str:
@@ -182,6 +190,18 @@ class House:
         settings = WalSettings(self.stores, self.aws_credentials, self.vault.writer, conninfo)
         config = self.layout.environment("production") / "wal.toml"
         return wal_receiver("wal-production", config, settings, cluster, after=(VAULT_JOB,))
+
+    def _files(self) -> Service:
+        directory = self.layout.environment("production")
+        settings = WatchSettings(
+            self.stores,
+            self.aws_credentials,
+            self.vault.writer,
+            directory / "uploads",
+            SERVICE,
+            directory / "files-watch.json",
+        )
+        return files_watcher("files-production", directory / "files.toml", settings, after=(VAULT_JOB,))
 
     def _delivery(self) -> tuple[Service, ...]:
         secret = self.secrets.path("receiver")

@@ -14,6 +14,7 @@ from typing import Protocol
 from coffer.errors import CofferError, IntegrityError, OutsideSystemError, RefusedByPolicy, WrongKey
 from coffer.sources.watching.folder_events import FolderEvents, Seen, joined
 from coffer.sources.watching.known_files import KnownFiles
+from coffer.sources.watching.status import WatchStatus
 from coffer.sources.watching.uploads import PART_SIZE, State, is_kept, open_upload
 from coffer.vault.capture import StoredEntry
 from coffer.vault.journal import Shipment, ShippedFile
@@ -92,10 +93,18 @@ class FilesWatcher:
         watched: What is watched.
         vault: Where it goes.
         log: Takes lines for people.
+        tell: Takes how far it is, whenever that changes.
     """
 
-    def __init__(self, watched: Watched, vault: Vault, log: Log = lambda line: None) -> None:
-        self._watched, self._vault, self._log = watched, vault, log
+    def __init__(
+        self,
+        watched: Watched,
+        vault: Vault,
+        log: Log = lambda line: None,
+        tell: Callable[[WatchStatus], None] = lambda status: None,
+    ) -> None:
+        self._watched, self._vault, self._log, self._tell = watched, vault, log, tell
+        self._told: WatchStatus | None = None
         self._known = KnownFiles()
         self._settled: set[bytes] = set()
         self._waiting: set[bytes] = set()
@@ -121,12 +130,21 @@ class FilesWatcher:
                 began = time.time_ns()
                 if self._rescan or time.monotonic() - scanned >= self._watched.scan_seconds:
                     if not self._scan(events):
+                        self._say_how_far()
                         stop.wait(_LOOK_SECONDS)
                         continue
                     scanned = time.monotonic()
                     self._complete_stores()
                 self._take(events.read(_LOOK_SECONDS))
                 self._patiently(partial(self._ship, began), stop, events)
+                self._say_how_far()
+
+    def _say_how_far(self) -> None:
+        waiting = len(self._waiting | self._settled)
+        status = WatchStatus(os.getpid(), not self._absent, self.shipped, waiting, self._complete / 1e9)
+        if status != self._told:
+            self._told = status
+            self._tell(status)
 
     def _learn(self) -> None:
         """Ask the vault what it has: the newest point's files, and what was shipped since."""

@@ -89,6 +89,8 @@ def ensure_roles(cluster: Cluster) -> None:
         # What a backup asks for besides its replication connection: settings, progress, switching WAL, restore points.
         for statement in (
             f"GRANT pg_monitor, pg_read_all_settings TO {BACKUP_ROLE}",
+            # Its replication connection reads every page anyway; asking for the schema's version needs rows.
+            f"GRANT pg_read_all_data TO {BACKUP_ROLE}",
             f"GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO {BACKUP_ROLE}",
         ):
             connection.execute(statement)

@@ -81,7 +81,8 @@ def test_the_document_names_everything_and_is_private(house: House) -> None:
     assert stat.S_IMODE(house.layout.document.stat().st_mode) == 0o600
     found = json.loads(house.layout.document.read_text())
     assert set(found) == {
-        "state", "port_offset", "prefect_api_url", "registry", "receiver_url", "receiver_secret_file", "docker",
+        "state", "port_offset", "prefect_api_url", "prefect_database", "registry", "receiver_url", "docker",
+        "receiver_secret_file",
         "aws_credentials_file", "stores", "vault", "mail", "environments",
         "base_image", "reports", "approver_key",
     }  # fmt: skip

@@ -81,6 +81,12 @@ def until(condition: Callable[[], object], what: str, seconds: float = 20) -> No
         time.sleep(0.02)
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coffer.sources.watching.watcher._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("coffer.sources.watching.watcher._FIRST_PAUSE", 0.1)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path, World(tmp_path))
@@ -137,7 +143,11 @@ def test_nothing_is_shipped_twice_and_a_point_takes_over(place: Place) -> None:
 def test_a_file_that_is_half_written_waits_for_the_other_half(place: Place) -> None:
     whole = b"half and half"
     name = hashlib.sha256(whole).hexdigest()
-    with place.watching(), (place.uploads / name).open("wb") as growing, (place.uploads / "plain").open("wb") as plain:
+    with (
+        place.watching(settle_seconds=30),
+        (place.uploads / name).open("wb") as growing,
+        (place.uploads / "plain").open("wb") as plain,
+    ):
         growing.write(whole[:4])
         growing.flush()
         plain.write(b"x")
