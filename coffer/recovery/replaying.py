@@ -7,9 +7,11 @@ import time
 
 from coffer.errors import NotThere, StepFailed
 from coffer.recovery.wal_server import WalServer
+from coffer.sources.postgres.programs import Programs
 from coffer.sources.postgres.server import PostgresServer
 
 _POLL = 0.05
+_SUMMARIES_SINCE = 17
 _TOO_SHORT = "recovery ended before configured recovery target was reached"
 _LAST_COMMIT = re.compile(r"last completed transaction was at log time (\S+ \S+)")
 # What a restored configuration may bring along and must not do while nobody else may see the cluster.
@@ -28,6 +30,12 @@ ISOLATED = {
     "log_destination": "stderr",
     "log_min_messages": "warning",
 }
+
+
+def isolated_settings(installation: Programs | None) -> dict[str, str]:
+    """Return `ISOLATED` as far as an installation knows the settings; None is the wheel's, which knows all."""
+    known = installation is None or installation.major() >= _SUMMARIES_SINCE
+    return {name: value for name, value in ISOLATED.items() if known or name != "summarize_wal"}
 
 
 def replay(server: PostgresServer, wal: WalServer, *, timeout: float) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from coffer.errors import IntegrityError, NotThere, UnsafeTarget
+from coffer.errors import IntegrityError, UnsafeTarget
+from coffer.recovery.stopped_cluster import StoppedCluster
+from coffer.recovery.tablespaces import TABLESPACES, restore_tablespace
 from coffer.recovery.target import RestoreTarget
 from coffer.sources.postgres.programs import own
 from coffer.sources.postgres.wal_archive import WalReader
@@ -18,7 +20,6 @@ from coffer.vault.reader import Progress, VaultReader
 from coffer.vault.restoring import RestoreSummary
 
 CONTROL_FILE = b"global/pg_control"
-_TABLESPACES = b"pg_tblspc/"
 # Settings of an earlier recovery, and of what the original was a standby of, would fight with ours.
 _STALE = re.compile(r"\s*(recovery_\w+|restore_command|archive_cleanup_command|primary_\w+|promote_trigger_file)\s*=")
 _MINIMAL = "# The original kept its configuration outside its data folder.\n"
@@ -56,6 +57,7 @@ def restore_postgres(
     settings: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     wal: WalReader | None = None,
+    delta: bool = False,
 ) -> RestoredCluster:
     """Restore a cluster; starting PostgreSQL on it replays the log and promotes at the target.
 
@@ -71,10 +73,11 @@ def restore_postgres(
         settings: More recovery settings, for instance `recovery_target_inclusive`.
         progress: Called with bytes done and bytes in all.
         wal: Where the log is, if not in the same vault.
+        delta: The folder holds this cluster, stopped: what matches stays. Its own pg_wal goes: ship its log before.
 
     Raises:
         UsageError: The target lies before the point's end.
-        UnsafeTarget: The folder is not empty.
+        UnsafeTarget: The folder is not empty; with `delta`: it holds no stopped cluster of this system identifier.
         IntegrityError: Something is missing or not genuine, the WAL that the point itself needs included.
     """
     facts = reader.facts(point, source)
@@ -83,20 +86,33 @@ def restore_postgres(
     outside = tablespaces or destination.with_name(destination.name + ".tablespaces")
     moved = facts.get("tablespaces")
     names = sorted(moved) if isinstance(moved, dict) else []
-    if names and outside.exists() and any(outside.iterdir()):
+    stopped = StoppedCluster(destination, facts) if delta else None
+    if stopped is not None:
+        stopped.make_unstartable()
+    elif names and outside.exists() and any(outside.iterdir()):
         raise UnsafeTarget("the folder for tablespaces is not empty", detail=str(outside))
+
+    def finish() -> None:
+        """Do all that must be there before PostgreSQL could start."""
+        (destination / "pg_tblspc").mkdir(mode=0o700, exist_ok=True)
+        for name in names:
+            restore_tablespace(reader, point, source, destination, outside / name, delta=delta)
+        configure_recovery(destination, {"restore_command": restore_command, **target.settings(), **(settings or {})})
+
     summary = reader.restore(
         point,
         source,
         destination,
-        include=lambda path: path != b"tablespace_map" and not path.startswith(_TABLESPACES),
+        include=lambda path: path != b"tablespace_map" and not path.startswith(TABLESPACES),
         last=[CONTROL_FILE],
+        before_last=finish,
         progress=progress,
+        delta=delta,
     )
-    for name in names:
-        _restore_tablespace(reader, point, source, destination, outside / name)
-    (destination / "pg_tblspc").mkdir(mode=0o700, exist_ok=True)
-    configure_recovery(destination, {"restore_command": restore_command, **target.settings(), **(settings or {})})
+    if not (destination / CONTROL_FILE.decode()).exists():
+        raise IntegrityError("the point has no pg_control", detail=point.name)
+    if stopped is not None:
+        stopped.forget()
     if user is not None:
         for folder in (destination, outside):
             if folder.exists():
@@ -140,25 +156,6 @@ def configure_recovery(data: Path, settings: Mapping[str, str]) -> None:
         main.write_text(_MINIMAL)
     (data / "standby.signal").unlink(missing_ok=True)
     (data / "recovery.signal").touch(mode=0o600)
-
-
-def _restore_tablespace(reader: VaultReader, point: Point, source: str, data: Path, place: Path) -> None:
-    """Restore one tablespace outside and link to it, as CREATE TABLESPACE does."""
-    prefix = _TABLESPACES + place.name.encode() + b"/"
-    staging = place.with_name(f".{place.name}.restoring")
-    try:
-        reader.restore(point, source, staging, include=lambda path: path.startswith(prefix))
-    except NotThere as error:
-        raise IntegrityError("a tablespace is missing in the point", detail=place.name) from error
-    inside = staging / prefix.decode()
-    if inside.exists():
-        inside.rename(place)
-    else:
-        place.mkdir(mode=0o700, parents=True)
-    (staging / "pg_tblspc").rmdir()
-    staging.rmdir()
-    (data / "pg_tblspc").mkdir(mode=0o700, exist_ok=True)
-    (data / "pg_tblspc" / place.name).symlink_to(place)
 
 
 def _escaped(value: str) -> str:

@@ -14,9 +14,9 @@ from psycopg import sql
 
 from coffer.errors import IntegrityError, UsageError
 from coffer.processes import run
-from coffer.recovery.replaying import ISOLATED, replay
+from coffer.recovery.replaying import isolated_settings, replay
 from coffer.recovery.wal_server import WalServer
-from coffer.sources.postgres.programs import database_user, reachable_by_others, run_as
+from coffer.sources.postgres.programs import Programs, database_user, reachable_by_others, run_as
 from coffer.sources.postgres.server import PostgresServer
 
 _PORT = 5432
@@ -27,6 +27,7 @@ class Scratch:
 
     Args:
         parent: Folder to work in; every account must be able to walk into it. Default: the system's temporary one.
+        installation: PostgreSQL's programs, of the cluster's version. Default: the wheel's.
 
     Attributes:
         folder: The scratch folder.
@@ -36,8 +37,9 @@ class Scratch:
         server: The cluster.
     """
 
-    def __init__(self, parent: Path | None = None) -> None:
+    def __init__(self, parent: Path | None = None, installation: Programs | None = None) -> None:
         self._parent = parent
+        self._installation = installation
         self.user = database_user()
 
     def __enter__(self) -> Scratch:
@@ -50,9 +52,15 @@ class Scratch:
             )
         self.data, self.uploads = self.folder / "data", self.folder / "uploads"
         self.sockets = self.folder / "s"
+        overrides = isolated_settings(self._installation)
         rules = {"hba_file": str(self.data / "pg_hba.conf"), "ident_file": str(self.data / "pg_ident.conf")}
         self.server = PostgresServer(
-            self.data, port=_PORT, socket_dir=self.sockets, user=self.user, overrides={**ISOLATED, **rules}
+            self.data,
+            port=_PORT,
+            socket_dir=self.sockets,
+            user=self.user,
+            overrides={**overrides, **rules},
+            installation=self._installation,
         )
         return self
 

@@ -30,10 +30,17 @@ class RestoreTarget:
     Attributes:
         kind: How it is named: the end of the log, the point itself, a time, a position, a named restore point.
         value: The time with its offset, the LSN or the name; empty for the first two.
+        timeline: Which timeline to follow: `latest`, `current` (the point's own) or its number.
     """
 
     kind: TargetKind = TargetKind.LATEST
     value: str = ""
+    timeline: str = "latest"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no timeline."""
+        if self.timeline not in ("latest", "current") and not (self.timeline.isdecimal() and int(self.timeline)):
+            raise UsageError(f"'{self.timeline}' is no timeline", resolution="Write latest, current or its number")
 
     @classmethod
     def at_time(cls, moment: datetime) -> RestoreTarget:
@@ -81,7 +88,7 @@ class RestoreTarget:
         if named:
             # Looking ahead, PostgreSQL would ask for log beyond the target, and end at a hole that it need not cross.
             named["recovery_prefetch"] = "off"
-        return {**named, "recovery_target_timeline": "latest", "recovery_target_action": "promote"}
+        return {**named, "recovery_target_timeline": self.timeline, "recovery_target_action": "promote"}
 
     def check(self, facts: Mapping[str, Fact]) -> None:
         """Refuse a moment before the point became consistent.

@@ -216,6 +216,7 @@ class VaultReader:
         *,
         include: Callable[[bytes], bool] | None = None,
         last: Sequence[bytes] = (),
+        before_last: Callable[[], None] | None = None,
         progress: Progress | None = None,
         delta: bool = False,
     ) -> RestoreSummary:
@@ -227,6 +228,7 @@ class VaultReader:
             destination: A folder that is empty or does not exist.
             include: Tells which paths to restore; all without it.
             last: Paths that get their name when all else is durable.
+            before_last: Called when all else is written, before they do; what it writes below is made durable, too.
             progress: Called with bytes done and bytes in all.
             delta: The folder may hold anything: what is there already is proven and kept, the rest is written, and
                 what is not to be restored is removed.
@@ -243,7 +245,16 @@ class VaultReader:
         survey.look()
         what = f"{source} of point {point.name} of {point.service}"
         job = restoring.Restore(
-            self._keys, chunks, survey, destination, what, frozenset(last), progress, self.jobs, delta
+            self._keys,
+            chunks,
+            survey,
+            destination,
+            what,
+            frozenset(last),
+            progress,
+            self.jobs,
+            delta=delta,
+            before_last=before_last,
         )
         summary = job.run()
         return restoring.with_notes(summary, [*self.notes, *summary.notes])

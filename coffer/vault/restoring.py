@@ -85,6 +85,7 @@ class Restore:
         progress: Called with bytes done and bytes in all.
         jobs: Reads of a store at a time.
         delta: The folder may hold anything: what is there already is not written again, what is not chosen goes.
+        before_last: Called when all but `last` is written, before that gets its name.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Restore:
         progress: Callable[[int, int], None] | None,
         jobs: int = JOBS,
         delta: bool = False,
+        before_last: Callable[[], None] | None = None,
     ) -> None:
         self._keys = keys
         self._chunks = chunks
@@ -108,6 +110,7 @@ class Restore:
         self._progress = progress
         self._jobs = jobs
         self._delta = delta
+        self._before_last = before_last
         self._reuse: Reuse | None = None
         self._lock = threading.Lock()
         self._done = 0
@@ -148,6 +151,8 @@ class Restore:
             target.link(path, existing)
         for entry in self._symlinks:
             self._make_symlink(target, attributes, entry)
+        if self._before_last is not None:
+            self._before_last()
         if self._later:
             target.sync()
             self._name_last(target)

@@ -42,6 +42,11 @@ class Programs:
             raise OutsideSystemError(f"PostgreSQL's {name} is missing", detail=str(program))
         return program
 
+    def major(self) -> int:
+        """Return the major version: 15, 18."""
+        said = run([self.path("postgres"), "--version"], timeout=30, environment=self.environment()).stdout
+        return int(said.split()[2].partition(".")[0])
+
     def environment(self) -> dict[str, str]:
         """Return the variables the programs need: the wheel's run path names the machine that built it."""
         return {"LD_LIBRARY_PATH": str(self.prefix / "lib"), "LC_ALL": "C.UTF-8"}
