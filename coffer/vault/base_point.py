@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-import numpy as np
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property
 
 from coffer.errors import IntegrityError
-from coffer.vault import points
+from coffer.vault import chunk_index, points
 from coffer.vault.catalogue import Known
-from coffer.vault.chunk_index import ROW
+from coffer.vault.chunk_index import row_type
 from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.known_chunks import KnownChunks
 from coffer.vault.lost_objects import find_lost, runs_of
+from coffer.vault.numeric import np
 from coffer.vault.parent_tree import ParentTree
 from coffer.vault.point_request import WriterAccess
 from coffer.vault.points import Manifest
 from coffer.vault.prune_guard import PruneGuard
+from coffer.vault.read_ahead import ahead
 from coffer.vault.upkeep import reads_too_much
 
 
-@dataclass(frozen=True)
 class BasePoint:
     """An earlier point, or nothing.
 
+    Args:
+        manifest: Its manifest.
+        listed: Names and sizes of all objects that it needs and that may be named again.
+        whole: Nothing of it is lost or about to be swept; if something is, `listed` and `known` are without it.
+        table: Opens them.
+
     Attributes:
         manifest: Its manifest.
-        listed: Names and sizes of all objects that it needs.
-        known: Its chunks.
-        whole: Nothing of it is lost or about to be swept; if something is, `listed` and `known` are without it.
+        listed: Names and sizes of those objects.
+        whole: Whether they are all.
     """
 
-    manifest: Manifest | None = None
-    listed: dict[str, int] = field(default_factory=dict)
-    known: KnownChunks = field(default_factory=lambda: KnownChunks([], np.empty(0, ROW), {}))
-    whole: bool = True
+    def __init__(
+        self,
+        manifest: Manifest | None = None,
+        listed: Mapping[str, int] | None = None,
+        whole: bool = True,
+        table: Callable[[], ChunkTable] | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.listed = dict(listed or {})
+        self.whole = whole
+        self._table = table
+
+    @cached_property
+    def known(self) -> KnownChunks:
+        """Its chunks; its indexes are opened for the first who asks."""
+        if self._table is None or self.manifest is None:
+            return KnownChunks([], np.empty(0, row_type()), {})
+        table = self._table()
+        return KnownChunks(table.packs, table.rows, self.listed, _renewed(self.manifest))
+
+    def __contains__(self, chunk_id: object) -> bool:
+        """Tell whether a chunk need not be stored."""
+        return self._table is not None and chunk_id in self.known
 
     @classmethod
     def load(cls, access: WriterAccess, known: Known | None, guard: PruneGuard) -> BasePoint:
@@ -51,17 +75,33 @@ class BasePoint:
             data = access.stores.read_needed(manifest.listing)
             listed = dict(points.open_list(access.configuration, manifest.listing, data).objects)
             lost = find_lost(access.stores, listed)
-            table = ChunkTable.load(access.stores, access.keys, [each for each in manifest.index if each not in lost])
+            table = _table(access, [each for each in manifest.index if each not in lost])
+            runs = guard.marked_runs | runs_of(lost)
+            going = guard.marked | lost
+            if runs:
+                going |= {pack.name for pack in table().packs if pack.run.hex() in runs}
         except IntegrityError as error:
             access.stores.note(f"nothing is shared with {manifest.name}, which is damaged: {error}")
             return cls(whole=False)
         if lost:
             access.stores.note(f"{len(lost)} objects of {manifest.name} are in no store: what they held is stored anew")
-        runs = guard.marked_runs | runs_of(lost)
-        going = {pack.name for pack in table.packs if pack.run.hex() in runs} | guard.marked | lost
         staying = {name: size for name, size in listed.items() if name not in going}
-        chunks = KnownChunks(table.packs, table.rows, staying, _renewed(manifest))
-        return cls(manifest, staying, chunks, len(staying) == len(listed))
+        return cls(manifest, staying, len(staying) == len(listed), table)
+
+
+def _table(access: WriterAccess, segments: list[str]) -> Callable[[], ChunkTable]:
+    """Read indexes, compare them with their names, and return what opens them: a backup without changes need not.
+
+    Raises:
+        IntegrityError: One is missing, or not what was written.
+    """
+    data = dict(zip(segments, ahead(access.stores.read_needed, segments), strict=True))
+
+    @cache
+    def opened() -> ChunkTable:
+        return ChunkTable.of(chunk_index.open_rows(access.keys, name, data[name]) for name in segments)
+
+    return opened
 
 
 def parent_tree(

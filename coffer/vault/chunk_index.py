@@ -6,28 +6,35 @@ A point names all segments that it needs; a run adds one with what it stored, an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from coffer.errors import IntegrityError
 from coffer.vault import frames, names
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.numeric import NDArray, np
 
-ROW = np.dtype(
-    [
-        ("id", "u1", (32,)),
-        ("pack", "<u4"),
-        ("position", "<u4"),
-        ("offset", "<u4"),
-        ("sealed", "<u4"),
-        ("size", "<u4"),
-        ("encoding", "u1"),
-    ]
-)
+ROW_SIZE = 53
+"""Bytes of a row."""
+
+
+@cache
+def row_type() -> np.dtype[np.void]:
+    """Return what a row is to NumPy."""
+    return np.dtype(
+        [
+            ("id", "u1", (32,)),
+            ("pack", "<u4"),
+            ("position", "<u4"),
+            ("offset", "<u4"),
+            ("sealed", "<u4"),
+            ("size", "<u4"),
+            ("encoding", "u1"),
+        ]
+    )
 
 
 class PackRecord(msgspec.Struct, frozen=True):
@@ -92,9 +99,9 @@ def open_rows(keys: IndexKeys, name: str, data: bytes) -> tuple[list[PackRecord]
     mine, sealed = keys.of(data[frames.HEADER_SIZE :], name)
     body = frames.open_sealed(mine.records, bound_to, sealed, name)
     segment = frames.decode(frames.decompress(body, name), _Segment, name)
-    if segment.vault != keys.vault or len(segment.rows) % ROW.itemsize:
+    if segment.vault != keys.vault or len(segment.rows) % ROW_SIZE:
         raise IntegrityError("An index holds something else", detail=name)
-    rows = np.frombuffer(segment.rows, ROW)
+    rows = np.frombuffer(segment.rows, row_type())
     if rows.size and int(rows["pack"].max()) >= len(segment.packs):
         raise IntegrityError("An index names a pack that it does not list", detail=name)
     return segment.packs, rows

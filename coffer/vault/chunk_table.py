@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from coffer.errors import IntegrityError
 from coffer.vault import chunk_index
 from coffer.vault.chunk_index import Location, PackRecord
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.numeric import NDArray, np
 from coffer.vault.read_ahead import ahead
 from coffer.vault.store_set import StoreSet
 
-_ID = np.dtype("S32")  # NumPy pads with NULs and strips them alike: equal for ids of one length
+_ID = "S32"  # NumPy pads with NULs and strips them alike: equal for ids of one length
 
 
 class ChunkTable:
@@ -22,7 +20,7 @@ class ChunkTable:
 
     Attributes:
         packs: The packs that rows count.
-        rows: One row a chunk, by id; see `chunk_index.ROW`.
+        rows: One row a chunk, by id; see `chunk_index.row_type`.
     """
 
     def __init__(self, packs: list[PackRecord], rows: NDArray[np.void]) -> None:
@@ -53,7 +51,7 @@ class ChunkTable:
             mine["pack"] += len(packs)
             packs += more
             parts.append(mine)
-        return cls(packs, _by_id(np.concatenate(parts) if parts else np.empty(0, chunk_index.ROW)))
+        return cls(packs, _by_id(np.concatenate(parts) if parts else np.empty(0, chunk_index.row_type())))
 
     def number(self, chunk_id: bytes) -> int:
         """Return a chunk's number.

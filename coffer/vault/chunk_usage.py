@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from coffer.errors import IntegrityError
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.known_chunks import Rows, ids_of
+from coffer.vault.numeric import NDArray, np
 
 
 class Usage(NamedTuple):

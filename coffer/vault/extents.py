@@ -6,20 +6,28 @@ An extent is (chunk, offset in it, length); a file is its extents end to end. Th
 from __future__ import annotations
 
 import struct
+from functools import cache
+from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from coffer.vault.numeric import NDArray, np
 
-DTYPE = np.dtype([("chunk", "<u4"), ("offset", "<u4"), ("length", "<u4")])
+ITEM_SIZE = 12
+"""Bytes of an extent."""
 HOLE = 0xFFFFFFFF
 LARGEST = 1 << 30
 _SINGLE = struct.Struct("<III")
-Extents = NDArray[np.void]
+Extents: TypeAlias = "NDArray[np.void]"
+
+
+@cache
+def dtype() -> np.dtype[np.void]:
+    """Return what an extent is to NumPy."""
+    return np.dtype([("chunk", "<u4"), ("offset", "<u4"), ("length", "<u4")])
 
 
 def empty() -> Extents:
     """Return the extents of an empty file."""
-    return np.empty(0, DTYPE)
+    return np.empty(0, dtype())
 
 
 def single(chunk: int, offset: int, length: int) -> bytes:
@@ -29,7 +37,7 @@ def single(chunk: int, offset: int, length: int) -> bytes:
 
 def from_bytes(data: bytes) -> Extents:
     """Return extents from their bytes (12 each, little-endian)."""
-    return np.frombuffer(data, DTYPE)
+    return np.frombuffer(data, dtype())
 
 
 def chunks_of(data: bytes) -> NDArray[np.uint32]:
@@ -49,7 +57,7 @@ def hole(length: int) -> Extents:
 
 def build(chunk: NDArray[np.generic], offset: NDArray[np.generic], length: NDArray[np.generic]) -> Extents:
     """Return extents from three columns."""
-    extents = np.empty(len(chunk), DTYPE)
+    extents = np.empty(len(chunk), dtype())
     extents["chunk"], extents["offset"], extents["length"] = chunk, offset, length
     return extents
 

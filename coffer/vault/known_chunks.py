@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from coffer.vault.chunk_index import PackRecord, row_type
+from coffer.vault.numeric import NDArray, np
 
-from coffer.vault.chunk_index import ROW, PackRecord
-
-_ID = np.dtype("S32")  # NumPy pads with NULs and strips them alike: equal for ids of one length
-Rows = NDArray[np.void]
+_ID = "S32"  # NumPy pads with NULs and strips them alike: equal for ids of one length
+Rows: TypeAlias = "NDArray[np.void]"
 
 
 class KnownChunks:
@@ -28,7 +27,7 @@ class KnownChunks:
     ) -> None:
         there = np.array([pack.name in listed for pack in packs], bool)
         self.packs = packs
-        self._rows = rows[there[rows["pack"]]] if packs else np.empty(0, ROW)
+        self._rows = rows[there[rows["pack"]]] if packs else np.empty(0, row_type())
         self._ids = ids_of(self._rows)
         self._renew = renew
 
@@ -60,4 +59,4 @@ def joined(parts: list[tuple[list[PackRecord], Rows]]) -> tuple[list[PackRecord]
         mine["pack"] = place + len(packs)
         packs += [of_part[number] for number in needed.tolist()]
         every.append(mine)
-    return packs, np.concatenate(every) if every else np.empty(0, ROW)
+    return packs, np.concatenate(every) if every else np.empty(0, row_type())

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeAlias
 
 from coffer.errors import IntegrityError
 from coffer.vault import chunk_index, extents, names, trees
-from coffer.vault.chunk_index import ROW, Location, PackRecord
+from coffer.vault.chunk_index import Location, PackRecord, row_type
 from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.numeric import NDArray, np
 from coffer.vault.points import Manifest
 from coffer.vault.tree_order import SubtreeFacts, TreeOrder, look_at
 from coffer.vault.trees import TreeEntry
 
-Rows = NDArray[np.void]
+Rows: TypeAlias = "NDArray[np.void]"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class NeededContent:
             order = TreeOrder()
             for name in source.trees:
                 order.follow(self._trees[name].facts, name)
-        used = table.rows[np.unique(np.concatenate(rows))] if rows else np.empty(0, ROW)
+        used = table.rows[np.unique(np.concatenate(rows))] if rows else np.empty(0, row_type())
         used = used[np.argsort(used["pack"], kind="stable")]
         needed, starts = np.unique(used["pack"], return_index=True)
         mine = [table.packs[number] for number in needed.tolist()]

@@ -6,16 +6,14 @@ import secrets
 import threading
 from collections.abc import Callable, Container
 
-import numpy as np
-from numpy.typing import NDArray
-
 from coffer.errors import IntegrityError
 from coffer.keys import sealing
 from coffer.vault import compression, frames, names
-from coffer.vault.chunk_index import ROW, Location, PackRecord
+from coffer.vault.chunk_index import Location, PackRecord, row_type
 from coffer.vault.compression import DEFAULT, Compression
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.numeric import NDArray, np
 from coffer.vault.run_keys import RunKey, nonce
 from coffer.vault.stores.protocol import Buffer
 
@@ -120,7 +118,7 @@ class PackWriter:
         data = b"".join((head, *pack.parts))
         name = names.name_of(names.spread(names.PACKS, pack.id), pack.id, data)
         record = PackRecord(name, len(data), self.run.id, pack.wrapped)
-        rows = np.zeros(len(pack.rows), ROW)
+        rows = np.zeros(len(pack.rows), row_type())
         rows["id"] = np.frombuffer(b"".join([row[0] for row in pack.rows]), np.uint8).reshape(-1, 32)
         rows["position"] = np.arange(rows.size)
         rows["sealed"] = [len(part) for part in pack.parts]

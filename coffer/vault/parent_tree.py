@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from coffer.errors import IntegrityError
 from coffer.vault import extents, trees
@@ -16,6 +14,7 @@ from coffer.vault.capture import PAGE_SIZE, EntryType, Fact, StoredEntry
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.looks import HASH_SIZE
+from coffer.vault.numeric import NDArray, np
 from coffer.vault.points import SourceRecord
 from coffer.vault.read_ahead import ahead
 from coffer.vault.store_set import StoreSet

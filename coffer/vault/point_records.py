@@ -6,14 +6,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from coffer.vault import chunk_index, names, points
 from coffer.vault.capture import Fact, Kind
 from coffer.vault.chunk_index import PackRecord
 from coffer.vault.chunk_usage import Usage, usage
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.known_chunks import Rows, ids_of, joined
+from coffer.vault.numeric import np
 from coffer.vault.parent_tree import NO_LOOK
 from coffer.vault.point_request import PointRequest, SourceSummary, WriterAccess
 from coffer.vault.points import Manifest, ObjectList, SourceRecord
@@ -22,7 +21,7 @@ from coffer.vault.subtree_writer import Part
 from coffer.vault.tree_capture import TreeCapture
 from coffer.vault.upkeep import chunks_to_renew
 
-_MOST_SEGMENTS = 16
+MOST_SEGMENTS = 16
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,16 @@ def source_record(
         files=summary.files,
         size=summary.size,
         trees=[name for name, _ in parts],
-        looks=b"".join([look or NO_LOOK for _, look in parts]),
+        looks=looks_of(parts),
         facts=dict(summary.facts),
         live=int(mine.of(rows).sum()),
         reads=int(rows["size"].sum(dtype=np.int64)),
     )
+
+
+def looks_of(parts: list[Part]) -> bytes:
+    """Return the looks of subtrees as a source's record holds them."""
+    return b"".join([look or NO_LOOK for _, look in parts])
 
 
 def put_index(access: WriterAccess, output: RunOutput, used: Usage) -> Chunks:
@@ -94,11 +98,11 @@ def put_index(access: WriterAccess, output: RunOutput, used: Usage) -> Chunks:
     known = base.known.used(used.ids)
     reused = joined([(base.known.packs, known[~np.isin(ids_of(known), ids_of(added[1]))])])
     packs, rows = joined([reused, added])
-    _name_run_keys(access, output, {pack.run for pack in reused[0]})
+    name_run_keys(access, output, {pack.run for pack in reused[0]})
     output.objects.update({pack.name: pack.size for pack in reused[0]})
     older = base.manifest.index if base.manifest else []
     segments = [name for name in older if name in base.listed]
-    fold = len(segments) >= _MOST_SEGMENTS or len(segments) < len(older)  # one of them is about to be swept
+    fold = len(segments) >= MOST_SEGMENTS or len(segments) < len(older)  # one of them is about to be swept
     if fold:
         segments = []
     for name in segments:
@@ -116,7 +120,8 @@ def make_manifest(
     request: PointRequest,
     identity: PointIdentity,
     sources: list[SourceRecord],
-    chunks: Chunks,
+    segments: list[str],
+    renew: bytes,
     facts: Mapping[str, Fact],
 ) -> Manifest:
     """Put the point's list and return its manifest, which is yet to be put."""
@@ -154,15 +159,15 @@ def make_manifest(
         run=output.run.key.id,
         run_commitment=output.run.commitment,
         listing=listing,
-        index=chunks.segments,
+        index=segments,
         sources=sources,
         stored=sum(int(rows["sealed"].sum(dtype=np.int64)) for _, rows in output.packer.added),
         facts=dict(facts),
-        renew=chunks.renew,
+        renew=renew,
     )
 
 
-def _name_run_keys(access: WriterAccess, output: RunOutput, runs: set[bytes]) -> None:
+def name_run_keys(access: WriterAccess, output: RunOutput, runs: set[bytes]) -> None:
     """Name the key objects of earlier runs as they are now: they may have been rewrapped."""
     if not runs:
         return

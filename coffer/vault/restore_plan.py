@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeAlias
 
 from coffer.vault import extents
 from coffer.vault.chunk_index import PackRecord
 from coffer.vault.chunk_table import ChunkTable
+from coffer.vault.numeric import NDArray, np
 from coffer.vault.trees import TreeEntry
 
 MOST_AT_ONCE = 8 << 20
@@ -18,7 +17,7 @@ MOST_AT_ONCE = 8 << 20
 _GAP = 64 << 10
 """Dead bytes between two chunks that are read along rather than asking twice."""
 _PIECE = np.dtype([("chunk", "<u4"), ("offset", "<u4"), ("length", "<u4"), ("file", "<u4"), ("at", "<i8")])
-Pieces = NDArray[np.void]
+Pieces: TypeAlias = "NDArray[np.void]"
 """Which bytes of a chunk go where: chunk, offset in it, length, number of the file, offset in the file."""
 
 
@@ -42,7 +41,7 @@ class Fetch:
 def pieces_of(files: Sequence[TreeEntry]) -> Pieces:
     """Return the pieces of files, holes left out."""
     every = extents.from_bytes(b"".join(entry.extents for entry in files))
-    counts = np.fromiter((len(entry.extents) // extents.DTYPE.itemsize for entry in files), np.int64, len(files))
+    counts = np.fromiter((len(entry.extents) // extents.ITEM_SIZE for entry in files), np.int64, len(files))
     ends = np.cumsum(every["length"].astype(np.int64))
     pieces = np.empty(len(every), _PIECE)
     for column in ("chunk", "offset", "length"):

@@ -40,7 +40,7 @@ class RunOutput:
         self.run = Run.begin(access.configuration, access.credentials)
         self.numbers = ChunkNumbers()
         self.objects: dict[str, int] = {}
-        self.packer = PackWriter(access.keys, self.run.key, base.known, self.put, options.compression)
+        self.packer = PackWriter(access.keys, self.run.key, base, self.put, options.compression)
         self.pipeline = ChunkPipeline(self.packer, self.numbers, options.jobs)
         self.bundle = Bundle(self.pipeline)
         self._access = access

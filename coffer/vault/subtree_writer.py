@@ -8,13 +8,11 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from coffer.vault import extents, trees
 from coffer.vault.chunks import ChunkNumbers
 from coffer.vault.index_keys import IndexKeys
 from coffer.vault.looks import ends_run, hash_of
+from coffer.vault.numeric import NDArray, np
 from coffer.vault.parent_tree import ParentTree
 from coffer.vault.read_ahead import ahead
 from coffer.vault.trees import TreeEntry
@@ -54,14 +52,10 @@ class TreeOutput(NamedTuple):
 
 
 class SubtreeWriter:
-    """Takes entries in order of path, cuts them into subtrees and stores those that the parent does not have.
-
-    Attributes:
-        live: Bytes by chunk number that the entries' extents cover.
-    """
+    """Takes entries in order of path, cuts them into subtrees and stores those that the parent does not have."""
 
     def __init__(self, output: TreeOutput, parent: ParentTree | None) -> None:
-        self.live = np.zeros(0, np.int64)
+        self._live: NDArray[np.int64] | None = None
         self._output = output
         self._parent = parent
         self._part: list[TreeEntry] = []
@@ -89,6 +83,11 @@ class SubtreeWriter:
         self._output.name_again(name)
         self._unread.append(at)
         self._parts.append(self._output.submit(lambda: (self._output.read(name) and name, look)))  # type: ignore[arg-type,return-value]
+
+    @property
+    def live(self) -> NDArray[np.int64]:
+        """Bytes by chunk number that the entries' extents cover, as far as they were counted."""
+        return np.zeros(0, np.int64) if self._live is None else self._live
 
     def finish(self) -> list[Part]:
         """Return the subtrees in order; every chunk has its id by now."""
@@ -145,9 +144,10 @@ class SubtreeWriter:
         if not len(used):
             return -1
         highest = int(used["chunk"].max())
-        if highest >= self.live.size:
-            self.live = _grown(self.live, max(highest + 1, 2 * self.live.size))
-        np.add.at(self.live, used["chunk"], used["length"])
+        live = self.live
+        if highest >= live.size:
+            live = self._live = _grown(live, max(highest + 1, 2 * live.size))
+        np.add.at(live, used["chunk"], used["length"])
         return highest
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from coffer.errors import UsageError
 from coffer.vault import extents, splitting
 from coffer.vault.capture import PAGE_SIZE, Buffer, Entry, EntryType, Hole, Split
 from coffer.vault.chunk_pipeline import Bundle, ChunkPipeline
 from coffer.vault.content_intake import NOTHING, Content, ContentIntake
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.numeric import NDArray, np
 from coffer.vault.parent_tree import ParentTree
 from coffer.vault.point_request import PointOptions
 from coffer.vault.subtree_writer import Part, SubtreeWriter

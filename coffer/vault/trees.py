@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import msgspec
-import numpy as np
 from blake3 import blake3
 
 from coffer.errors import IntegrityError
@@ -18,8 +17,9 @@ from coffer.vault.capture import EntryType, StoredEntry
 from coffer.vault.chunks import ChunkNumbering, ChunkNumbers
 from coffer.vault.frames import ObjectKind
 from coffer.vault.index_keys import IndexKeys
+from coffer.vault.numeric import np
 
-HEAVIEST = (64 << 10) * extents.DTYPE.itemsize
+HEAVIEST = (64 << 10) * extents.ITEM_SIZE
 """A subtree ends where `looks.ends_run` says so, or with so many bytes of extents: it stays below a megabyte or two."""
 _TYPES = (EntryType.FILE, EntryType.DIRECTORY, EntryType.SYMLINK)
 
@@ -81,7 +81,7 @@ def seal(
     and a nonce never serves two plaintexts. `again` makes it another object: the equal one is about to be swept.
     """
     every = extents.from_bytes(b"".join(entry.extents for entry in entries)).copy()
-    counts = [len(entry.extents) // extents.DTYPE.itemsize for entry in entries]
+    counts = [len(entry.extents) // extents.ITEM_SIZE for entry in entries]
     table = _number_locally(every, numbers)
     bare = [msgspec.structs.replace(entry, extents=b"") for entry in entries]
     plain = frames.encode(_Subtree(keys.vault, bare, counts, table, every.tobytes(), again))
@@ -105,7 +105,7 @@ def open_subtree(keys: IndexKeys, name: str, data: bytes, numbers: ChunkNumberin
     mine, body = keys.of(data[frames.HEADER_SIZE :], name)
     packed = frames.open_sealed(_key(mine, tree_id), bound_to, body, name)
     tree = frames.decode(frames.decompress(packed, name), _Subtree, name)
-    if tree.vault != keys.vault or len(tree.counts) != len(tree.entries) or len(tree.extents) % extents.DTYPE.itemsize:
+    if tree.vault != keys.vault or len(tree.counts) != len(tree.entries) or len(tree.extents) % extents.ITEM_SIZE:
         raise IntegrityError("A subtree holds something else", detail=name)
     every = extents.from_bytes(tree.extents).copy()
     _number_globally(every, tree.chunks, numbers, name)
@@ -130,7 +130,7 @@ def _hand_out(tree: _Subtree, every: extents.Extents, name: str) -> None:
     if bounds[-1] != len(every) or min(tree.counts, default=0) < 0:
         raise IntegrityError("A subtree's extents are not those of its files", detail=name)
     data = every.tobytes()
-    width = extents.DTYPE.itemsize
+    width = extents.ITEM_SIZE
     lengths = np.concatenate(([0], np.cumsum(every["length"].astype(np.int64)))).tolist()
     for entry, begin, end in zip(tree.entries, bounds, bounds[1:], strict=False):
         entry.extents = data[width * begin : width * end]

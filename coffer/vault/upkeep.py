@@ -5,11 +5,9 @@ Prune drops whole packs, and a restore reads whole chunks. What a point uses of 
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from coffer.vault.chunk_index import PackRecord
 from coffer.vault.known_chunks import Rows
+from coffer.vault.numeric import NDArray, np
 from coffer.vault.packs import HEADER_SIZE
 
 LEAST_ALIVE = 0.30

@@ -17,7 +17,8 @@ class Job(Generic[T]):
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._taken = threading.Lock()
-        self._done = threading.Event()
+        self._in_work = threading.Lock()
+        self._in_work.acquire()  # a lock costs a tenth of an event, and there is a job for every folder
         self._result: T | None = None
         self._error: BaseException | None = None
 
@@ -28,12 +29,13 @@ class Job(Generic[T]):
                 self._result = self._work()
             except BaseException as error:
                 self._error = error
-            self._done.set()
+            self._in_work.release()
 
     def result(self) -> T:
         """Return what came of it; raises what it raised."""
         self.do()
-        self._done.wait()
+        with self._in_work:
+            pass
         if self._error is not None:
             raise self._error
         return cast(T, self._result)

@@ -90,14 +90,16 @@ class _Walk:
         begin = folder.at - folder.at % _SLICE
         looks = (folder.looks.get(begin) or self._looking(folder, begin)).result()
         end = min(begin + _SLICE, len(folder.names))
-        while folder.at < end and not folder.names[folder.at].endswith(b"/"):
-            path, look = folder.path + folder.names[folder.at], looks[folder.at - begin]
-            folder.at += 1
+        path, names, at = folder.path, folder.names, folder.at
+        while at < end and names[at][-1:] != b"/":
+            look = looks[at - begin]
             if look is None:
-                note(path)
+                note(path + names[at])
             else:
-                yield path, *look
-        if folder.at == end:
+                yield path + names[at], look[0], look[1]
+            at += 1
+        folder.at = at
+        if at == end:
             del folder.looks[begin]
             self._ahead -= 1
             self._plan()

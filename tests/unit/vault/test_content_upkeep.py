@@ -11,7 +11,7 @@ import pytest
 
 from coffer.sources.files import FilesSource
 from coffer.vault.capture import Kind
-from coffer.vault.chunk_index import ROW, PackRecord
+from coffer.vault.chunk_index import PackRecord, row_type
 from coffer.vault.packs import HEADER_SIZE
 from coffer.vault.point_builder import SourceSummary
 from coffer.vault.upkeep import chunks_to_renew, reads_too_much
@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 def rows(*chunks: tuple[int, int]) -> np.ndarray:
     """Return rows of (pack, size); ids count."""
-    made = np.zeros(len(chunks), ROW)
+    made = np.zeros(len(chunks), row_type())
     for number, (pack, size) in enumerate(chunks):
         made[number] = (np.frombuffer(bytes([number]) * 32, np.uint8), pack, 0, 0, size, size, 0)
     return made

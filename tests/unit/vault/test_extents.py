@@ -45,9 +45,9 @@ def test_overlay_is_what_a_bytearray_does(base: extents.Extents, file_size: int,
         starts.append(at)
         kept.append(row)
         at += int(row["length"])
-    chosen = np.array(kept, extents.DTYPE) if kept else extents.empty()
+    chosen = np.array(kept, extents.dtype()) if kept else extents.empty()
     for start, row in zip(starts, chosen, strict=True):
-        piece = render(np.array([row], extents.DTYPE))
+        piece = render(np.array([row], extents.dtype()))
         model[start : start + len(piece)] = piece
     result = extents.overlay(base, file_size, np.array(starts, np.int64), chosen)
     assert extents.size(result) == file_size

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coffer.vault import extents, restore_plan
-from coffer.vault.chunk_index import ROW, PackRecord
+from coffer.vault.chunk_index import PackRecord, row_type
 from coffer.vault.chunk_table import ChunkTable
 from coffer.vault.trees import TreeEntry
 
@@ -26,7 +26,7 @@ def tables(draw: st.DrawFn) -> ChunkTable:
             rows.append((number, offset, size))
             offset += size
         packs.append(PackRecord(f"packs/{number:02x}", offset, b"", b""))
-    table = np.zeros(len(rows), ROW)
+    table = np.zeros(len(rows), row_type())
     ids = draw(st.permutations(range(len(rows))))
     for row, (pack, offset, size), place in zip(table, rows, ids, strict=True):
         row["id"] = np.frombuffer(place.to_bytes(32, "big"), np.uint8)
@@ -91,7 +91,7 @@ def test_a_table_finds_what_it_holds(table: ChunkTable) -> None:
 
 def test_of_two_places_of_a_chunk_the_later_index_counts() -> None:
     def segment(name: str, offset: int) -> tuple[list[PackRecord], restore_plan.Pieces]:
-        rows = np.zeros(1, ROW)
+        rows = np.zeros(1, row_type())
         rows["offset"], rows["id"] = offset, 7
         return [PackRecord(name, 1000, b"", b"")], rows
 
