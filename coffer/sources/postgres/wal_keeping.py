@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from coffer.errors import CofferError, IntegrityError, OutsideSystemError, UnsafeTarget, UsageError
+from coffer.errors import CofferError, NoVault, OutsideSystemError
 from coffer.sources.postgres.wal_receiver import WalReceiver
 from coffer.sources.postgres.wal_slot import SlotHealth, SlotState
 
@@ -34,18 +34,20 @@ def keep_receiving(
     Raises:
         CofferError: What no waiting cures: other bytes under a name, another cluster, a wrong configuration.
     """
-    pause, before = FIRST_PAUSE, None
+    pause, before, opened = FIRST_PAUSE, None, False
     while not stop.is_set():
         started = threading.Event()
         steady = threading.Timer(_STEADY, started.set)
         steady.daemon = True
         steady.start()
         try:
-            make().run(stop)
+            receiver = make()
+            opened = True
+            receiver.run(stop)
             return
-        except (IntegrityError, UnsafeTarget, UsageError):
-            raise
-        except OutsideSystemError as error:
+        except (OutsideSystemError, NoVault) as error:
+            if isinstance(error, NoVault) and not opened:
+                raise  # later it means that the folder is not mounted any more
             pause = FIRST_PAUSE if started.is_set() else min(pause * 2, longest_pause)
             log(f"{error}. Nothing is lost: the slot keeps it; again in {pause:.0f} s")
         finally:
