@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import select
 import socket
 import threading
@@ -26,18 +27,19 @@ class PostgresProxy:
         self._listener.bind(str(folder / f".s.PGSQL.{port}"))
         self._listener.listen()
         self._listener.settimeout(0.05)
-        self._flowing, self._end = threading.Event(), threading.Event()
+        # A process of its own: libpq's blocking connect holds the interpreter's lock until the proxy has answered.
+        apart = multiprocessing.get_context("fork")
+        self._flowing, self._end = apart.Event(), apart.Event()
         self._flowing.set()
-        self._threads = [threading.Thread(target=self._accept)]
+        self._process = apart.Process(target=self._accept)
 
     def __enter__(self) -> PostgresProxy:
-        self._threads[0].start()
+        self._process.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._end.set()
-        for thread in self._threads:
-            thread.join()
+        self._process.join()
         self._listener.close()
 
     def cut(self) -> None:
@@ -52,9 +54,7 @@ class PostgresProxy:
         while not self._end.is_set():
             with contextlib.suppress(TimeoutError):
                 client, _ = self._listener.accept()
-                thread = threading.Thread(target=self._pass_on, args=(client,))
-                self._threads.append(thread)
-                thread.start()
+                threading.Thread(target=self._pass_on, args=(client,)).start()
 
     def _pass_on(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
