@@ -39,11 +39,14 @@ def sqlite_path(url: str) -> Path:
         UsageError: It names no file.
     """
     if "://" not in url:
-        return Path(url).expanduser()
-    path = unquote(urlsplit(url).path)
+        return Path(url)
+    try:
+        path = unquote(urlsplit(url).path)
+    except ValueError:
+        path = ""
     if len(path) < 2 or path == "/:memory:":
         raise UsageError("Prefect's database is in no file", detail=url.partition("?")[0])
-    return Path(path[1:]).expanduser()
+    return Path(path[1:])
 
 
 class SqliteSource:
