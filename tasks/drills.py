@@ -11,11 +11,12 @@ from prefect.runtime import flow_run
 
 from coffer import environments
 from coffer.errors import IntegrityError, UsageError
-from coffer.recovery.access import IDENTITY_VARIABLE, open_reader
+from coffer.recovery.access import IDENTITY_VARIABLE
 from coffer.recovery.drill import run_drill
 from coffer.recovery.drill_request import drill_request
 from coffer.recovery.report import DrillReport
 from coffer.recovery.report_page import page
+from coffer.recovery.report_trend import table
 from coffer.recovery.sabotage import Sabotage
 from coffer.recovery.target import RestoreTarget
 from tasks import artifacts, events
@@ -43,7 +44,6 @@ def drill(environment: str, moment: str, seed: int, sabotage: str) -> DrillRepor
     request = drill_request(
         settings,
         identity=Path(identity),
-        image=_image_that_ran(settings),
         target=_target(moment),
         seed=seed,
         sabotage=Sabotage(sabotage) if sabotage else None,
@@ -58,22 +58,18 @@ def judge(report: DrillReport) -> None:
         IntegrityError: The drill failed; the damage is named.
     """
     _show(report)
-    event = "coffer.drill.passed" if report.ok else "coffer.drill.failed"
-    events.emit(event, report.service, {"environment": report.environment, "rto_seconds": report.rto_seconds})
+    event = events.DRILL_PASSED if report.ok else events.DRILL_FAILED
+    detail = "; ".join(report.damage)
+    payload = {"environment": report.environment, "rto_seconds": report.rto_seconds, "detail": detail}
+    events.emit(event, report.service, payload)
     if not report.ok:
-        raise IntegrityError(f"the drill of {report.environment} failed", detail="; ".join(report.damage))
+        raise IntegrityError(f"the drill of {report.environment} failed", detail=detail)
 
 
 def _target(moment: str) -> RestoreTarget | None:
     if not moment:
         return None
     return RestoreTarget() if moment == "latest" else RestoreTarget.parse_time(moment)
-
-
-def _image_that_ran(settings: environments.Environment) -> str:
-    points = open_reader(settings).points(settings.service.name)
-    ran = [str(point.facts["image"]) for point in points if point.facts.get("image")]
-    return ran[-1] if ran else ""
 
 
 def _show(report: DrillReport) -> None:
@@ -95,9 +91,18 @@ def _show(report: DrillReport) -> None:
         else "No correct answer was reached.",
         *(f"Lost at most, {part}: {seconds:.1f} s." for part, seconds in report.rpo_seconds.items()),
         "",
-        f"The page with the timeline: `{where}`",
+        *_trend(report),
+        f"The page with the timeline: [{where.name}]({where.resolve().as_uri()})",
     ]
     artifacts.report("drill", f"Drill of {report.environment}", lines)
+
+
+def _trend(report: DrillReport) -> list[str]:
+    rows = table(report.trend)
+    if len(rows) < 2:
+        return []
+    header = ("the last drills", "point", "result", "recovery time", "lost at most")
+    return [*artifacts.markdown_table(header, rows), ""]
 
 
 def _write_page(report: DrillReport) -> Path:

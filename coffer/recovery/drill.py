@@ -102,6 +102,7 @@ def run_drill(request: DrillRequest, *, log: Callable[[str], None] = lambda line
         report.fail("the way back", OutsideSystemError("the restored cluster failed", detail=str(error)))
     if drill.chosen is not None:
         drill_proof.keep(*drill.chosen, report, log)
+        report.trend = drill_proof.trend_with(drill.chosen[0], report, log)
     return report
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from coffer.errors import CofferError, IntegrityError
 from coffer.recovery.report import REPLAY, RESTORES, DrillReport
+from coffer.recovery.trend import Drilled, drills_of
 from coffer.vault.points import Point
 from coffer.vault.proofs import Result
 from coffer.vault.proving import record_drill
@@ -19,6 +20,26 @@ def keep(reader: VaultReader, point: Point, report: DrillReport, log: Callable[[
     """
     if report.sabotage:
         return
+    try:
+        record_drill(reader, point, result_of(report), "; ".join(report.damage), _facts(report))
+    except CofferError as error:
+        log(f"the drill's result is not kept beside the point: {error}")
+
+
+def trend_with(reader: VaultReader, report: DrillReport, log: Callable[[str], None]) -> list[Drilled]:
+    """Return the drills that are kept, oldest first; one with sabotage, which is not kept, comes last all the same."""
+    try:
+        known = drills_of(reader.proofs(), report.service)
+    except CofferError as error:
+        log(f"earlier drills are not known: {error}")
+        known = []
+    if not report.sabotage and known:
+        return known
+    mine = Drilled(report.started, report.point, report.ok, report.rto_seconds, dict(report.rpo_seconds))
+    return [*known, mine]
+
+
+def _facts(report: DrillReport) -> dict[str, str | int | float | bool | None]:
     facts: dict[str, str | int | float | bool | None] = {
         "environment": report.environment,
         "target": report.target,
@@ -30,11 +51,7 @@ def keep(reader: VaultReader, point: Point, report: DrillReport, log: Callable[[
         "restored_bytes": report.restored_bytes,
         "restore_seconds": report.seconds_of(*RESTORES),
     }
-    facts |= {f"rpo_seconds_{part}": seconds for part, seconds in report.rpo_seconds.items()}
-    try:
-        record_drill(reader, point, result_of(report), "; ".join(report.damage), facts)
-    except CofferError as error:
-        log(f"the drill's result is not kept beside the point: {error}")
+    return facts | {f"rpo_seconds_{part}": seconds for part, seconds in report.rpo_seconds.items()}
 
 
 def result_of(report: DrillReport) -> Result:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from coffer.environments import Environment
 from coffer.environments.references import resolve_mapping, resolve_text
-from coffer.errors import UsageError
+from coffer.errors import CofferError, UsageError
 from coffer.recovery.access import VaultAddress, recovery_of
 from coffer.recovery.drill import DrillRequest
 from coffer.recovery.questions import Questions
@@ -29,6 +31,7 @@ def drill_request(
     seed: int = 0,
     sabotage: Sabotage | None = None,
     directory: Path | None = None,
+    root: str | None = None,
 ) -> DrillRequest:
     """Put together what a drill of an environment needs.
 
@@ -40,6 +43,7 @@ def drill_request(
         seed: Seed of the draw.
         sabotage: What to damage.
         directory: Where to make the scratch folder.
+        root: Fingerprint of the vault's root key, from the recovery kit.
 
     Raises:
         UsageError: The environment has no [recovery], or the image is not named by digest.
@@ -59,7 +63,29 @@ def drill_request(
         directory=directory,
         rto=recovery.rto,
         rpo=recovery.rpo,
+        root=root,
+        hidden=_production_sockets(environment),
     )
+
+
+def _production_sockets(environment: Environment) -> tuple[Path, ...]:
+    """Return the folders with production's sockets, as far as this host is told of them."""
+    found: list[Path] = []
+    for reference in environment.target.hosts:
+        with suppress(CofferError):
+            if directory := resolve_mapping(reference).get("directory"):
+                found.append(Path(str(directory)) / "sockets")
+    for text in recovery_of(environment).sources:
+        kind, _, place = text.partition(":")
+        if kind == "postgres" and place.partition(":")[0] in ("env", "file", "block"):
+            with suppress(CofferError, psycopg.Error):
+                found += _folders(resolve_text(place))
+    return tuple(found)
+
+
+def _folders(conninfo: str) -> list[Path]:
+    hosts = str(conninfo_to_dict(conninfo).get("host") or "").split(",")
+    return [Path(host) for host in hosts if host.startswith("/")]
 
 
 def _database(environment: Environment) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coffer.errors import CofferError, IntegrityError
+from coffer.recovery.trend import Drilled
 
 RESTORES = ("restore database", "restore files", "restore Redis")
 REPLAY = "replay, promote"
@@ -77,6 +78,7 @@ class DrillReport:
         wal_bytes: Bytes of them.
         restored_bytes: Bytes written.
         exit_code: Of what went wrong; damaged data weighs most.
+        trend: The drills that the vault knows, oldest first, this one the last.
     """
 
     environment: str
@@ -101,6 +103,7 @@ class DrillReport:
     wal_bytes: int = 0
     restored_bytes: int = 0
     exit_code: int = 0
+    trend: list[Drilled] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._begin = time.monotonic()

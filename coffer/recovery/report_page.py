@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from html import escape
 
-from coffer.recovery.report import DrillReport, Phase
+from coffer.recovery.report import DrillReport
+from coffer.recovery.report_timeline import timeline
+from coffer.recovery.report_trend import charts
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--line:#d8dde4;--back:#fbfbfa;--good:#1a7f4b;--bad:#b3261e;
@@ -16,6 +19,9 @@ margin:0 auto;max-width:46rem;padding:1rem}
 h1{font-size:1.4rem;margin:.5rem 0 0}h2{font-size:1.05rem;margin:2rem 0 .5rem}
 p.sub{color:var(--soft);margin:.2rem 0 1rem}
 .good{color:var(--good)}.bad{color:var(--bad)}
+p.note{color:var(--soft);font-size:.85rem;margin:.2rem 0}
+.damage{border:1px solid var(--bad);border-left-width:.4rem;border-radius:.5rem;padding:.6rem .8rem;margin:0 0 1rem}
+.damage b{color:var(--bad)}
 .numbers{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem}
 .numbers div{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem}
 .numbers b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}
@@ -24,9 +30,13 @@ ul{list-style:none;padding:0;margin:0}li{border-top:1px solid var(--line);paddin
 li small{display:block;color:var(--soft)}table{border-collapse:collapse;width:100%}
 td{border-top:1px solid var(--line);padding:.3rem 0}td+td{text-align:right;font-variant-numeric:tabular-nums}
 svg{width:100%;height:auto;display:block}
-svg text{font:13px system-ui,sans-serif;fill:var(--ink)}svg .soft{fill:var(--soft)}
+svg .grid{stroke:var(--line);stroke-width:1}svg .promise{stroke:var(--bad);stroke-width:1.5;stroke-dasharray:5 4}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem}
+figure{margin:0;border:1px solid var(--line);border-radius:.5rem;padding:.5rem .6rem}
+figcaption{color:var(--soft);font-size:.85rem}
+svg text{font:13px system-ui,sans-serif;fill:var(--ink);
+paint-order:stroke;stroke:var(--back);stroke-width:3px}svg .soft{fill:var(--soft)}
 """
-_WIDTH, _ROW, _LEFT, _RIGHT = 400, 40, 2, 56  # a phone's width, so that its text stays as large as it is written
 
 
 def page(report: DrillReport) -> str:
@@ -34,12 +44,15 @@ def page(report: DrillReport) -> str:
     verdict = '<span class="good">passed</span>' if report.ok else '<span class="bad">failed</span>'
     parts = [
         f"<h1>Recovery drill of {escape(report.environment)}: {verdict}</h1>",
-        f'<p class="sub">{escape(report.service)}, {report.started:%Y-%m-%d %H:%M:%S} UTC, brought back to '
-        f"{escape(report.target or 'nothing')} from point {escape(report.point or 'none')}</p>",
+        f'<p class="sub">{escape(report.service)}, {report.started:%Y-%m-%d %H:%M:%S} UTC. Brought back to '
+        f"{escape(_moment(report.target) or 'nothing')} from point {escape(report.point or 'none')}.</p>",
         _sabotage(report),
+        _damage(report),
         _numbers(report),
         "<h2>The way</h2>",
-        timeline(report.phases, report.rto_seconds),
+        timeline(report.phases, report.rto_seconds, report.rto_promise),
+        '<p class="note">Pale bars are checks that a recovery would not wait for.</p>',
+        _trend(report),
         "<h2>What was asked</h2>",
         _checks(report),
         _rows(report),
@@ -52,34 +65,31 @@ def page(report: DrillReport) -> str:
     )
 
 
-def timeline(phases: list[Phase], rto: float | None) -> str:
-    """Return the phases as an inline SVG, one bar a row, with a line where the service first answered."""
-    whole = max((phase.start + phase.seconds for phase in phases), default=0) or 1
-    scale = (_WIDTH - _LEFT - _RIGHT) / whole
-    height = _ROW * len(phases) + 34
-    drawn = [f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Timeline of the drill">']
-    for row, phase in enumerate(phases):
-        y = row * _ROW + 4
-        x, width = _LEFT + phase.start * scale, max(phase.seconds * scale, 2)
-        colour = "var(--bad)" if not phase.ok else "var(--bar)" if phase.counts else "var(--aside)"
-        drawn.append(f'<text x="{_LEFT}" y="{y + 12}">{escape(phase.name)}</text>')
-        drawn.append(f'<rect x="{x:.1f}" y="{y + 18}" width="{width:.1f}" height="12" rx="3" style="fill:{colour}"/>')
-        drawn.append(f'<text class="soft" x="{x + width + 4:.1f}" y="{y + 28}">{phase.seconds:.1f} s</text>')
-    if rto is not None:
-        x = _LEFT + rto * scale
-        line = f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 22}"'
-        drawn.append(f'{line} style="stroke:var(--good);stroke-width:2"/>')
-        anchor = "end" if x > _WIDTH * 0.6 else "start"
-        place = f'x="{x:.1f}" y="{height - 6}" text-anchor="{anchor}"'
-        drawn.append(f"<text {place}>first correct answer: {rto:.1f} s</text>")
-    return "".join(drawn) + "</svg>"
-
-
 def duration(seconds: float) -> str:
     """Return a duration as people say it."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _damage(report: DrillReport) -> str:
+    if not report.damage:
+        return ""
+    lines = "".join(f"<li>{escape(each)}</li>" for each in report.damage)
+    return f'<div class="damage"><b>What is wrong</b><ul>{lines}</ul></div>'
+
+
+def _moment(target: str) -> str:
+    """Return a moment as people read it, and what is no moment as it is."""
+    try:
+        return f"{datetime.fromisoformat(target).astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
+    except ValueError:
+        return target
+
+
+def _trend(report: DrillReport) -> str:
+    drawn = charts(report.trend, report.rto_promise, report.rpo_promise)
+    return f"<h2>The last drills</h2>{drawn}" if drawn else ""
 
 
 def _sabotage(report: DrillReport) -> str:
