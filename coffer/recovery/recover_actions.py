@@ -16,6 +16,7 @@ from coffer.environments.references import resolve_text
 from coffer.errors import IntegrityError, OutsideSystemError, UnsafeTarget
 from coffer.recovery import recover_redis
 from coffer.recovery import recover_steps as steps
+from coffer.recovery.access import VaultAddress, open_writer
 from coffer.recovery.questions import Questions, ask_with
 from coffer.recovery.recover_database import IsolatedDatabase
 from coffer.recovery.recover_host import prepare_host
@@ -166,7 +167,9 @@ class RecoveryActions:
 
     @perform.register
     def _replay(self, step: steps.Replay) -> str:
-        replayed = self._isolated().replay(self.database, _REPLAY_SECONDS)
+        has_writer = VaultAddress.of(self.environment).writer_file.is_file()
+        archive = open_writer(self.environment) if has_writer else None
+        replayed = self._isolated().replay(self.database, _REPLAY_SECONDS, archive)
         self.journal.record.facts |= {"heartbeat": replayed.heartbeat, "wal_files": replayed.wal_files}
         return str(replayed)
 
@@ -266,7 +269,15 @@ class RecoveryActions:
 
     def _start(self, role: str, answers: Callable[[], bool]) -> str:
         self.keeper.start(role)
-        seconds = wait_until(lambda: None if answers() else "it does not answer", within=_START_SECONDS, what=role)
+        log = self.place.postgres.with_suffix(".log") if role == "postgres" else self.place.redis.parent / "redis.log"
+
+        def missing() -> str | None:
+            if answers():
+                return None
+            tail = log.read_text(errors="replace")[-400:] if log.exists() else ""
+            return f"it does not answer; its log ends with: {tail}" if tail else "it does not answer"
+
+        seconds = wait_until(missing, within=_START_SECONDS, what=role)
         return f"answers after {seconds:.1f} s"
 
     def _route53(self) -> Route53:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from coffer.errors import NotThere, StepFailed
+from coffer.errors import NotInEveryStore, NotThere, OutsideSystemError, StepFailed
 from coffer.recovery import heartbeat, recover_keeper
 from coffer.recovery.recover_place import RecoveryPlace
 from coffer.recovery.replaying import ISOLATED, replay
@@ -18,7 +18,10 @@ from coffer.recovery.restore import restore_postgres
 from coffer.recovery.target import RestoreTarget
 from coffer.recovery.wal_server import WalServer
 from coffer.sources.postgres.server import PostgresServer
+from coffer.sources.postgres.wal import is_segment
+from coffer.sources.postgres.wal_archive import WalWriter
 from coffer.sources.postgres.wal_fetch import WalFetcher
+from coffer.sources.postgres.wal_push import WalPusher
 from coffer.vault.points import Point
 from coffer.vault.reader import Progress, VaultReader
 from coffer.vault.restoring import RestoreSummary
@@ -40,17 +43,19 @@ class Replayed:
         lsn: Where it stands.
         heartbeat: Newest heartbeat, ISO 8601; empty if there is none.
         wal_files: Files of the log that were brought.
+        shipped: What became of the new timeline's first segments, for people.
     """
 
     timeline: int
     lsn: str
     heartbeat: str
     wal_files: int = 0
+    shipped: str = "its first segments are not in the vault: there is no writer here"
 
     def __str__(self) -> str:
         """Return it for people."""
         beat = f", newest heartbeat {self.heartbeat[11:23]} UTC" if self.heartbeat else ""
-        return f"{self.wal_files} log files, timeline {self.timeline} at {self.lsn}{beat}"
+        return f"{self.wal_files} log files, timeline {self.timeline} at {self.lsn}{beat}; {self.shipped}"
 
 
 class IsolatedDatabase:
@@ -87,19 +92,20 @@ class IsolatedDatabase:
         )
         return restored.summary
 
-    def replay(self, database: str, timeout: float) -> Replayed:
+    def replay(self, database: str, timeout: float, archive: WalWriter | None = None) -> Replayed:
         """Replay to the target, promote, strike out what only that needed, and stop; harmless when repeated.
 
         Args:
             database: Where the heartbeat is looked for; empty for nowhere.
             timeout: Seconds.
+            archive: Takes the new timeline's first segments; a later restore would find a hole where it left the old.
 
         Raises:
             IntegrityError: The log has a hole, or is not what was written.
             NotThere: The log ends before the moment.
             StepFailed: PostgreSQL ended or took too long.
         """
-        if (left := recover_keeper.postmaster(self._place.postgres)) is not None:
+        if (left := recover_keeper.postmaster(self._place)) is not None:
             recover_keeper.end(left, signal.SIGINT)  # from an attempt that was killed
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(parents=True)
@@ -110,6 +116,8 @@ class IsolatedDatabase:
             try:
                 replay(server, wal, timeout=timeout)
                 finished = self._finish(server, database)
+                if archive is not None:
+                    finished = replace(finished, shipped=self._ship_fork(server, archive, finished.timeline))
             finally:
                 server.stop()
         shutil.rmtree(self._work)
@@ -124,6 +132,22 @@ class IsolatedDatabase:
         if found is None:
             raise StepFailed("the recovered cluster does not say where it is")
         return Replayed(int(found[0]), str(found[1]), _heartbeat(server, database))
+
+    def _ship_fork(self, server: PostgresServer, archive: WalWriter, timeline: int) -> str:
+        """Put what the new timeline wrote so far into the vault; that a store is away stops no recovery."""
+        with server.connect() as connection:
+            connection.execute("SELECT pg_switch_wal()")
+            row = connection.execute("SELECT pg_walfile_name(pg_current_wal_lsn())").fetchone()
+        current = str(row[0]) if row else ""
+        pusher = WalPusher(archive, cluster=self._cluster, system=self._system)
+        names = sorted(path.name for path in (self._place.postgres / "pg_wal").iterdir() if is_segment(path.name))
+        wanted = [name for name in names if name.startswith(f"{timeline:08X}") and name < current]
+        try:
+            for name in wanted:
+                pusher.push(self._place.postgres / "pg_wal" / name)
+        except (NotInEveryStore, OutsideSystemError) as error:
+            return f"its first segments are not in every store: {error.summary}"
+        return f"its first {len(wanted)} segments are in the vault"
 
     def _server(self) -> PostgresServer:
         rules = {"hba_file": str(self._work / "pg_hba.conf"), "ident_file": str(self._work / "pg_ident.conf")}

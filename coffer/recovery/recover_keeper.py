@@ -15,6 +15,7 @@ from psycopg.pq import PGconn, Ping
 from coffer.errors import OutsideSystemError, StepFailed, UsageError
 from coffer.processes import run
 from coffer.recovery.recover_place import RecoveryPlace
+from coffer.recovery.recover_redis import answers, shut_down
 from coffer.sources.postgres.programs import own
 from coffer.sources.postgres.server import PostgresServer
 
@@ -114,31 +115,30 @@ class OwnKeeper:
 
     def start(self, role: str) -> None:
         """See `Keeper`."""
-        if self._pid(role) is not None:
-            return
-        if role == "postgres":
-            server_of(self._place).launch()
-        elif role == "redis":
-            self._place.redis_sockets.mkdir(parents=True, exist_ok=True)
+        place = self._place
+        if role == "postgres" and postmaster(place) is None:
+            _clear_lock(place)
+            server_of(place).launch()
+        elif role == "redis" and not answers(place.redis_socket):
+            place.redis_sockets.mkdir(parents=True, exist_ok=True)
             run(self._redis(), timeout=_SECONDS)
 
     def stop(self, role: str) -> None:
         """See `Keeper`."""
-        if (pid := self._pid(role)) is not None:
-            end(pid, signal.SIGINT if role == "postgres" else signal.SIGTERM)
+        place = self._place
+        if role == "postgres" and (pid := postmaster(place)) is not None:
+            # One whose folder is gone cannot shut down in good order.
+            end(pid, signal.SIGINT if (place.postgres / "postmaster.pid").exists() else signal.SIGQUIT)
+        elif role == "redis":
+            shut_down(place.redis_socket)
 
     def _redis(self) -> list[str]:
         place = self._place
         return [
             "redis-server", "--port", "0", "--unixsocket", str(place.redis_socket), "--unixsocketperm", "777",
             "--dir", str(place.redis), "--appendonly", "yes", "--daemonize", "yes",
-            "--pidfile", str(place.redis / "redis.pid"), "--logfile", str(place.redis / "redis.log"),
+            "--logfile", str(place.redis.parent / "redis.log"),
         ]  # fmt: skip
-
-    def _pid(self, role: str) -> int | None:
-        if role == "postgres":
-            return postmaster(self._place.postgres)
-        return _living(self._place.redis / "redis.pid", str(self._place.redis_socket)) if role == "redis" else None
 
 
 def server_of(place: RecoveryPlace) -> PostgresServer:
@@ -152,9 +152,29 @@ def server_of(place: RecoveryPlace) -> PostgresServer:
     )
 
 
-def postmaster(data: Path) -> int | None:
-    """Return the process that runs on a data folder, if it lives."""
-    return _living(data / "postmaster.pid", str(data))
+def postmaster(place: RecoveryPlace) -> int | None:
+    """Return the process that runs on a place's data folder, if it lives; also one whose folder was deleted."""
+    mark = str(place.postgres)
+    return _living(place.postgres / "postmaster.pid", mark) or _living(_lock(place), mark)
+
+
+def _lock(place: RecoveryPlace) -> Path:
+    return place.postgres_sockets / f".s.PGSQL.{place.postgres_port}.lock"
+
+
+def _clear_lock(place: RecoveryPlace) -> None:
+    """Remove the socket's lock that a killed server of this very folder left.
+
+    PostgreSQL does that by itself, but for a process that nobody waited for, or whose number came again.
+    """
+    lock = _lock(place)
+    try:
+        ours = lock.read_text().splitlines()[1:2] == [str(place.postgres)]
+    except OSError:
+        return
+    if ours:
+        lock.unlink()
+        lock.with_suffix("").unlink(missing_ok=True)
 
 
 def end(pid: int, how: signal.Signals) -> None:

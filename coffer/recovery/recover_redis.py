@@ -60,6 +60,15 @@ def answers(socket: Path) -> bool:
         return False
 
 
+def shut_down(socket: Path) -> None:
+    """End the Redis at a socket, if there is one; its append-only file is flushed, its folder may be gone."""
+    if not answers(socket):
+        return
+    with redis.Redis(unix_socket_path=str(socket), socket_timeout=_SECONDS) as server:
+        server.shutdown(nosave=True, now=True, force=True)
+    _until(lambda: not answers(socket), "Redis ends", socket.parent)
+
+
 def _loaded(server: redis.Redis) -> bool:
     try:
         return int(server.info("persistence")["loading"]) == 0

@@ -1,4 +1,4 @@
-"""A small service at its place: HAProxy, an instance, PostgreSQL, Redis, uploads; a vault; a ledger outside of it all."""
+"""A small service at its place: HAProxy, instance, PostgreSQL, Redis, uploads; a vault; a ledger outside of it all."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from coffer.recovery.recover import RecoverRequest, Recovery
 from coffer.recovery.recover_keeper import OwnKeeper, database_answers, end, postmaster, server_of
 from coffer.recovery.recover_place import RecoveryPlace
 from coffer.recovery.recover_redis import answers
-from coffer.recovery.target import RestoreTarget
 from coffer.recovery.taking import take_point
+from coffer.recovery.target import RestoreTarget
 from coffer.release.observed import Colour
 from coffer.sources.postgres.wal_receiver import WalReceiver
 from coffer.stack.readiness import wait_until
@@ -61,6 +61,8 @@ class Committed:
 
 class Disaster:
     """`place`, `environment`, `file`; `load`, `strike`, `recovery`, `left` do the work."""
+
+    between: datetime
 
     def __init__(self, host: docker_host_world.World, folder: Path) -> None:
         self.host, self.folder = host, folder
@@ -211,7 +213,7 @@ rpo = "10 s"
 
     def strike(self) -> None:
         """Delete everything under the feet of what runs: data folder, uploads, Redis, containers."""
-        pid = postmaster(self.place.postgres)
+        pid = postmaster(self.place)
         for folder in self.place.data_folders():
             shutil.rmtree(folder, ignore_errors=True)
         for colour in Colour:
