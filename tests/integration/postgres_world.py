@@ -20,6 +20,7 @@ from coffer.recovery.target import RestoreTarget
 from coffer.recovery.wal_server import WalServer
 from coffer.sources.files import FilesSource
 from coffer.sources.postgres import PostgresSource
+from coffer.sources.postgres.server import PostgresServer
 from coffer.sources.postgres.wal_fetch import WalFetcher
 from coffer.sources.postgres.wal_receiver import WalReceiver
 from coffer.vault.capture import Kind
@@ -46,7 +47,7 @@ class Written:
 class World:
     """`server`, `stores`, `identity`, `writer_file`; `write`, `take`, `restored` and `receiving` do the work."""
 
-    def __init__(self, folder: Path, server: Postgres, stores: int = 1) -> None:
+    def __init__(self, folder: Path, server: PostgresServer, stores: int = 1) -> None:
         self.server, self.folder = server, folder
         self.urls = [f"file://{folder / f'store-{number}'}" for number in range(stores)]
         self.stores: list[Store] = [open_store(url) for url in self.urls]
@@ -125,11 +126,14 @@ class World:
             assert time.monotonic() < deadline, "the receiver does not catch up"
             time.sleep(0.02)
 
+    def scratch(self) -> Scratch:
+        return Scratch()
+
     @contextmanager
     def restored(self, point: Point, target: RestoreTarget) -> Iterator[Scratch]:
         reader = self.reader()
         fetcher = WalFetcher(reader, self.cluster, system=self.cluster)
-        with Scratch() as scratch:
+        with self.scratch() as scratch:
             with WalServer(fetcher, scratch.folder / "wal", scratch.user) as wal:
                 restore_postgres(
                     reader, point, scratch.data, target, restore_command=wal.restore_command, user=scratch.user

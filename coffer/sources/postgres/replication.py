@@ -15,6 +15,7 @@ from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from coffer.errors import NotAllowed, OutsideSystemError, Unreachable, UsageError
+from coffer.sources.postgres.capture_choice import split_capture
 from coffer.sources.postgres.wal import parse_lsn
 
 _Result = pq.abc.PGresult
@@ -45,7 +46,7 @@ class ReplicationConnection:
 
     def __init__(self, conninfo: str) -> None:
         try:
-            options = conninfo_to_dict(conninfo)
+            options = conninfo_to_dict(split_capture(conninfo)[0])
         except ProgrammingError:
             # libpq quotes the string in its message, password and all.
             raise UsageError("the PostgreSQL connection string cannot be read") from None
