@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from coffer.commands.low_priority import take_lowest_priority
 from coffer.commands.options import (
     PATH,
     credentials_option,
@@ -24,6 +25,7 @@ from coffer.commands.options import (
     stores_option,
 )
 from coffer.commands.restore_database import VaultAccess, choose_point, parse_target, restore_database
+from coffer.commands.restore_table import restore_one_table
 from coffer.commands.who import Who, who_options
 from coffer.errors import Interrupted, NotThere, UsageError
 
@@ -46,7 +48,14 @@ if TYPE_CHECKING:
 @click.option("--time", help="Database: bring it to this moment (ISO 8601 with offset).")
 @click.option("--lsn", help="Database: bring it to this position of its log.")
 @click.option("--name", help="Database: bring it to this named restore point.")
+@click.option("--consistent", is_flag=True, help="Database: the point itself, replayed no further than it must.")
+@click.option("--timeline", help="Database: the timeline to follow: latest (default), current or its number.")
 @click.option("--user", help="Database: account that will run it.")
+@click.option("--delta", is_flag=True, help="Database: into this stopped cluster; what matches stays, its pg_wal goes.")
+@click.option("--table", metavar="SCHEMA.TABLE", help="Database: only this table, as a file for pg_restore.")
+@click.option("--database", help="With --table: the database that has it, where several do.")
+@click.option("--scratch", type=PATH, help="With --table: folder for the cluster meanwhile.")
+@click.option("--programs", type=PATH, help="With --table: PostgreSQL's folder with bin, of the cluster's version.")
 @click.option(
     "--include",
     "globs",
@@ -56,6 +65,7 @@ if TYPE_CHECKING:
 )
 @click.option("--jobs", type=click.IntRange(1, 64), help="Reads of a store at a time.")
 @click.option("--limit-rate", metavar="RATE", help="Read no faster: bytes a second, with K, M or G.")
+@click.option("--low-priority", is_flag=True, help="Take processor and disk only when nobody else wants them.")
 @json_option
 def restore(
     point_name: str,
@@ -69,10 +79,18 @@ def restore(
     time: str | None,
     lsn: str | None,
     name: str | None,
+    consistent: bool,
+    timeline: str | None,
     user: str | None,
+    delta: bool,
+    table: str | None,
+    database: str | None,
+    scratch: Path | None,
+    programs: Path | None,
     globs: Sequence[str],
     jobs: int | None,
     limit_rate: str | None,
+    low_priority: bool,
     as_json: bool,
 ) -> None:
     """Write a point's files into an empty folder; every byte is proven before it is written.
@@ -82,7 +100,9 @@ def restore(
     from coffer.vault.path_globs import PathGlobs
     from coffer.vault.reader import VaultReader
 
-    target = parse_target(time, lsn, name)
+    target = parse_target(time, lsn, name, consistent=consistent, timeline=timeline)
+    if low_priority:
+        take_lowest_priority()
     reader = VaultReader.open(open_stores(urls, credentials_file), who.open(), root=root)
     if not reader.root_is_pinned:
         say(f"note: the root key was not pinned; compare {reader.root} with your recovery kit")
@@ -90,11 +110,22 @@ def restore(
     point, chosen = _choose(reader, point_name, service, source, target)
     include = PathGlobs([os.fsencode(glob) for glob in globs]) if globs else None
     if include and chosen.kind == "postgres":
-        raise UsageError("A cluster is restored whole", detail="--include is for files")
+        raise UsageError("A cluster is restored whole", detail="--include is for files; a table by --table")
+    if (delta or table) and chosen.kind != "postgres":
+        raise UsageError("--delta and --table are for databases", detail=f"{chosen.name} is {chosen.kind}")
+    if delta and table:
+        raise UsageError("--delta and --table exclude each other")
+    if table:
+        with progress(f"restoring {point.name}", quiet=as_json) as tell:
+            restore_one_table(
+                reader, point, chosen.name, target, table, destination,
+                database=database, scratch=scratch, programs=programs, progress=tell, as_json=as_json,
+            )  # fmt: skip
+        return
     with progress(f"restoring {point.name}", quiet=as_json) as tell, _saying_what_is_left(destination):
         if chosen.kind == "postgres":
             access = VaultAccess(urls, credentials_file, who.as_config(), reader.root)
-            summary = restore_database(reader, access, point, chosen.name, destination, target, user, tell)
+            summary = restore_database(reader, access, point, chosen.name, destination, target, user, tell, delta=delta)
         else:
             summary = reader.restore(point, chosen.name, destination, include=include, progress=tell)
     if include and not summary.files + summary.directories + summary.symlinks:
@@ -104,6 +135,8 @@ def restore(
     say(f"point {point.name} of {point.service}, taken {point.started:%Y-%m-%d %H:%M:%S} UTC")
     rate = human(summary.bytes / max(summary.seconds, 0.001))
     say(f"{summary.files} files, {human(summary.bytes)} in {summary.seconds:.1f} s, {rate}/s")
+    if delta:
+        say(f"{human(summary.reused)} stood there already")
     document = {
         "point": point.name,
         "source": chosen.name,
@@ -113,6 +146,7 @@ def restore(
         "symlinks": summary.symlinks,
         "bytes": summary.bytes,
         "seconds": summary.seconds,
+        "reused": summary.reused,
         "notes": list(summary.notes),
     }
     print_json(document) if as_json else click.echo(point.name)

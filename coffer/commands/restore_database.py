@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,9 @@ class VaultAccess:
     root: str
 
 
-def parse_target(time: str | None, lsn: str | None, name: str | None) -> RestoreTarget | None:
+def parse_target(
+    time: str | None, lsn: str | None, name: str | None, *, consistent: bool = False, timeline: str | None = None
+) -> RestoreTarget | None:
     """Return the moment that the options name, or None.
 
     Raises:
@@ -41,13 +43,18 @@ def parse_target(time: str | None, lsn: str | None, name: str | None) -> Restore
     """
     from coffer.recovery.target import RestoreTarget, TargetKind
 
-    if sum(each is not None for each in (time, lsn, name)) > 1:
-        raise UsageError("--time, --lsn and --name exclude each other")
+    if sum(each is not None for each in (time, lsn, name)) + consistent > 1:
+        raise UsageError("--time, --lsn, --name and --consistent exclude each other")
+    target = None
     if time is not None:
-        return RestoreTarget.parse_time(time)
-    if lsn is not None:
-        return RestoreTarget.at_lsn(lsn)
-    return RestoreTarget(TargetKind.NAME, name) if name is not None else None
+        target = RestoreTarget.parse_time(time)
+    elif lsn is not None:
+        target = RestoreTarget.at_lsn(lsn)
+    elif name is not None:
+        target = RestoreTarget(TargetKind.NAME, name)
+    elif consistent:
+        target = RestoreTarget(TargetKind.POINT)
+    return target if timeline is None else replace(target or RestoreTarget(), timeline=timeline)
 
 
 def choose_point(reader: VaultReader, service: str | None, source: str, target: RestoreTarget) -> Point:
@@ -66,11 +73,13 @@ def restore_database(
     target: RestoreTarget | None,
     user: str | None,
     progress: Progress | None,
+    *,
+    delta: bool = False,
 ) -> RestoreSummary:
     """Restore a cluster and write beside it what its `restore_command` needs.
 
     Raises:
-        UnsafeTarget: The folder is not empty.
+        UnsafeTarget: The folder is not empty; with `delta`: it holds no stopped cluster of the same system.
         UsageError: The moment lies before the point's end.
         IntegrityError: Something is missing or not genuine.
     """
@@ -87,6 +96,7 @@ def restore_database(
         source=source,
         user=user,
         progress=progress,
+        delta=delta,
     )
     _write_config(config, access, restored.facts)
     if user is not None and os.geteuid() == 0:
