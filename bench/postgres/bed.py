@@ -85,21 +85,21 @@ class Bed:
 
     def archive(self, log: Log) -> Measurement:
         """Measure the archiving of segments, after those before them, which are not measured."""
-        source = self._pushing(log)
-        with self.tool.archiver(source):
-            if log.before:
-                run(self.tool.archive(source, log.before), timeout=_SECONDS)
-            cost = self._measure(self.tool.archive(source, log.names), self.tool.folder)
-        return self._found(Row.ARCHIVE, cost)
+        data = self._like_data(log)
+        if log.before:
+            _mark_ready(data, log.before)
+            run(self.tool.archive(data, log.before), timeout=_SECONDS)
+        _mark_ready(data, log.names)
+        return self._found(Row.ARCHIVE, self._measure(self.tool.archive(data, log.names), self.tool.folder))
 
     def fetch(self, log: Log) -> Measurement:
         """Measure how segments come back; every byte is compared."""
-        target = self._folder / "fetched"
+        data, target = self._like_data(log), self._folder / "fetched"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
         own(target, self.tool.server.user)
         try:
-            cost = self._measure(self.tool.fetch(log.names, target), self._folder)
+            cost = self._measure(self.tool.fetch(data, log.names, target), self._folder)
             for name in log.names:
                 if not filecmp.cmp(target / name, self.tool.server.collected / name, shallow=False):
                     raise StepFailed(f"segment {name} came back different")
@@ -130,26 +130,38 @@ class Bed:
 
     def _measure(self, command: Command, synced: Path) -> Cost:
         self._make_ready()
-        served = self.tool.server.processor_seconds()
+        served, helped = self.tool.server.processor_seconds(), self.tool.helpers()
         cost = measure(command, synced=[synced], timeout=_SECONDS)
         served = self.tool.server.processor_seconds() - served
-        foreign = cost.foreign - served / cost.seconds / (os.cpu_count() or 1)
-        return replace(cost, foreign=max(0.0, foreign), server=served)
+        helping = self.tool.helpers()
+        helped_seconds = helping.seconds - helped.seconds
+        foreign = cost.foreign - (served + helped_seconds) / cost.seconds / (os.cpu_count() or 1)
+        return replace(
+            cost,
+            foreign=max(0.0, foreign),
+            server=served,
+            user=cost.user + helped_seconds,
+            peak=cost.peak + helping.peak,
+        )
 
     def _make_ready(self) -> None:
         wait_for_quiet(self._patience)
         drop_caches()
 
-    def _pushing(self, log: Log) -> Path:
-        """Return a folder as pg_wal is when the archiver has fallen behind: all segments there, all of them ready."""
-        source = self._folder / "pg_wal"
-        shutil.rmtree(source, ignore_errors=True)
-        (source / "archive_status").mkdir(parents=True)
+    def _like_data(self, log: Log) -> Path:
+        """Return a folder that is to an archiver what a data folder is in which PostgreSQL calls it."""
+        server, data = self.tool.server, self._folder / "like-data"
+        if data.exists():
+            return data
+        (data / "pg_wal" / "archive_status").mkdir(parents=True)
+        (data / "global").mkdir()
+        for name in ("PG_VERSION", "global/pg_control"):
+            shutil.copy(server.data / name, data / name)
+        (data / "postmaster.pid").write_text(f"{server.pid}\n")
         for name in (*log.before, *log.names):
-            os.link(self.tool.server.collected / name, source / name)
-            (source / "archive_status" / f"{name}.ready").touch()
-        own(source, self.tool.server.user)
-        return source
+            os.link(server.collected / name, data / "pg_wal" / name)
+        own(data, server.user)
+        return data
 
     def _clear(self) -> None:
         for path in self._folder.glob(f"{self._target.name}*"):
@@ -168,3 +180,9 @@ class Bed:
 def expected_of(row: Row, states: dict[Row, Hashes]) -> Hashes:
     """Return the rows that a restore must bring back."""
     return states[Row.FULL if row is Row.RESTORE_FULL else BACKUPS[-1]]
+
+
+def _mark_ready(data: Path, names: Sequence[str]) -> None:
+    """Do as PostgreSQL does with complete segments that nobody has archived yet."""
+    for name in names:
+        (data / "pg_wal" / "archive_status" / f"{name}.ready").touch()

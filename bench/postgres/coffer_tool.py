@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
+
 from bench.postgres.cluster import DATABASE, BenchServer
 from bench.postgres.rows import Row
-from bench.postgres.tools import Tool
+from bench.postgres.tools import Helpers, Tool
 from bench.vault.measuring import Command
 from coffer.keys import Identity
 from coffer.recovery.wal_server import WalServer
+from coffer.sources.postgres.wal_commands import PAST_THE_END, client_words, runtime_folder
 from coffer.sources.postgres.wal_fetch import WalFetcher
 from coffer.vault.compression import DEFAULT
 from coffer.vault.reader import VaultReader
 from coffer.vault.stores import open_store
 
 _SERVICE = "bench"
+_PROGRAM = Path(sys.executable).with_name("coffer")
+_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 class Coffer(Tool):
@@ -60,17 +66,29 @@ class Coffer(Tool):
         point = self._points[Row.FULL if row is Row.RESTORE_FULL else Row.TEN]
         return self._restore(point, target)
 
-    def archive(self, source: Path, names: Sequence[str]) -> Command:
+    def archive(self, data: Path, names: Sequence[str]) -> Command:
         config = self._wal_config("push", writer_file=str(self.state / "writer"))
-        coffer = self._coffer("wal", "push").argv
-        line = f'{" ".join(coffer)} "{source}/$name" --config {config}'
-        return self._loop(names, line)
+        return self._one_by_one(data, names, "push", config, ['"pg_wal/$name"'])
 
-    def fetch(self, names: Sequence[str], target: Path) -> Command:
+    def fetch(self, data: Path, names: Sequence[str], target: Path) -> Command:
         config = self._wal_config("fetch", identity_file=str(self._identity))
-        coffer = self._coffer("wal", "fetch").argv
-        line = f'{" ".join(coffer)} "$name" "{target}/$name" --config {config}'
-        return self._loop(names, line)
+        past_the_end = f"--past-the-end {PAST_THE_END}"
+        return self._one_by_one(data, names, "fetch", config, ['"$name"', f'"{target}/$name"', past_the_end])
+
+    def helpers(self) -> Helpers:
+        seconds, peak = 0.0, 0
+        for process in self._residents():
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                seconds += times.user + times.system
+                peak += process.memory_info().rss
+        return Helpers(seconds, peak)
+
+    def remove(self) -> None:
+        for process in self._residents():
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+        super().remove()
 
     def restore_for(self, lsn: str, target: Path) -> Command:
         return self._restore("latest", target, "--lsn", lsn)
@@ -96,18 +114,30 @@ class Coffer(Tool):
         where = ("--to", str(target), "--identity", str(self._identity))
         return self._coffer("restore", point, *self._store, *where, *owner, *words)
 
-    def _loop(self, names: Sequence[str], line: str) -> Command:
-        script = f'set -e; for name in "$@"; do {line}; done'
-        return Command(["bash", "-c", script, "bench", *names], {"PYTHONDONTWRITEBYTECODE": ""})
+    def _one_by_one(self, data: Path, names: Sequence[str], role: str, config: Path, words: Sequence[str]) -> Command:
+        """Return a loop over the line that `coffer wal setup` prints, in the data folder as PostgreSQL calls it."""
+        client = client_words(runtime_folder(config, None), role, _PROGRAM, config, [])
+        line = " ".join([*map(shlex.quote, client), *words])
+        return Command(["bash", "-c", f'set -e; for name in "$@"; do {line}; done', "bench", *names], _BYTECODE, data)
+
+    def _residents(self) -> list[psutil.Process]:
+        """Return the processes that `coffer wal` left running for this repository: they name its configuration."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if "stay" in words and any(word.startswith(f"{self.state}/") for word in words):
+                found.append(process)
+        return found
 
     def _wal_config(self, name: str, **values: str) -> Path:
         path = self.state / f"{name}.toml"
         every: dict[str, object] = {"stores": [self._store[1]], "cluster": self._cluster, **values}
-        path.touch(0o600)
-        path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in every.items()))
+        text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in every.items())
+        if not path.exists() or path.read_text() != text:  # a resident ends when its configuration is touched
+            path.touch(0o600)
+            path.write_text(text)
         return path
 
     @staticmethod
     def _coffer(*words: str) -> Command:
-        program = str(Path(sys.executable).with_name("coffer"))
-        return Command((program, *words), {"PYTHONDONTWRITEBYTECODE": ""})
+        return Command((str(_PROGRAM), *words), _BYTECODE)

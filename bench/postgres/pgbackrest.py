@@ -59,10 +59,10 @@ class PgBackRest(Tool):
         which = [f"--set={self._names[0]}"] if row is Row.RESTORE_FULL else []
         return self._run("restore", f"--pg1-path={target}", *which)
 
-    def archive(self, source: Path, names: Sequence[str]) -> Command:
-        return self.one_by_one(names, f'{self._line("archive-push")} "{source}/$name"')
+    def archive(self, data: Path, names: Sequence[str]) -> Command:
+        return self.one_by_one(names, f'{self._line("archive-push")} "{data}/pg_wal/$name"')
 
-    def fetch(self, names: Sequence[str], target: Path) -> Command:
+    def fetch(self, data: Path, names: Sequence[str], target: Path) -> Command:
         return self.one_by_one(names, f'{self._line("archive-get")} "$name" "{target}/$name"')
 
     def restore_for(self, lsn: str, target: Path) -> Command:

@@ -54,10 +54,10 @@ class Floor(Stock):
         label = f"cp {self.state / 'backup_label'} {target}"
         return self.shell(f"mkdir -m 700 {target}; {self.unpack(0, target)}; {label}")
 
-    def archive(self, source: Path, names: Sequence[str]) -> Command:
-        return self.one_by_one(names, f'cp "{source}/$name" {self.repository}/wal/')
+    def archive(self, data: Path, names: Sequence[str]) -> Command:
+        return self.one_by_one(names, f'cp "{data}/pg_wal/$name" {self.repository}/wal/')
 
-    def fetch(self, names: Sequence[str], target: Path) -> Command:
+    def fetch(self, data: Path, names: Sequence[str], target: Path) -> Command:
         return self.one_by_one(names, f'cp "{self.repository}/wal/$name" {target}/')
 
 
@@ -81,10 +81,10 @@ class BaseBackup(Stock):
     def restore(self, row: Row, target: Path) -> Command:
         return self.shell(self._restore(step_of(row), target))
 
-    def archive(self, source: Path, names: Sequence[str]) -> Command:
-        return self.one_by_one(names, f'cat "{source}/$name" | {self.seal} > "{self.repository}/wal/$name"')
+    def archive(self, data: Path, names: Sequence[str]) -> Command:
+        return self.one_by_one(names, f'cat "{data}/pg_wal/$name" | {self.seal} > "{self.repository}/wal/$name"')
 
-    def fetch(self, names: Sequence[str], target: Path) -> Command:
+    def fetch(self, data: Path, names: Sequence[str], target: Path) -> Command:
         return self.one_by_one(names, self._fetch("$name", f"{target}/$name"))
 
     def restore_for(self, lsn: str, target: Path) -> Command:

@@ -6,12 +6,26 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.postgres.cluster import BenchServer
 from bench.postgres.rows import BACKUPS, Row
 from bench.vault.measuring import Command
 from coffer.sources.postgres.programs import own
+
+
+@dataclass(frozen=True)
+class Helpers:
+    """Processes of a tool that outlive its commands.
+
+    Attributes:
+        seconds: Processor seconds so far.
+        peak: Bytes of memory, each at its highest moment.
+    """
+
+    seconds: float = 0.0
+    peak: int = 0
 
 
 class Tool:
@@ -59,18 +73,17 @@ class Tool:
         """Return what brings the full or the last incremental back."""
         raise NotImplementedError
 
-    def archive(self, source: Path, names: Sequence[str]) -> Command:
-        """Return what archives segments, one by one as PostgreSQL asks for it."""
+    def archive(self, data: Path, names: Sequence[str]) -> Command:
+        """Return what archives segments of `data/pg_wal`, one by one as PostgreSQL asks for it."""
         raise NotImplementedError
 
-    def fetch(self, names: Sequence[str], target: Path) -> Command:
-        """Return what brings segments back, one by one."""
+    def fetch(self, data: Path, names: Sequence[str], target: Path) -> Command:
+        """Return what brings segments back, one by one as PostgreSQL asks for it in `data`."""
         raise NotImplementedError
 
-    @contextmanager
-    def archiver(self, source: Path) -> Iterator[None]:
-        """Keep running what has to run beside `archive`."""
-        yield
+    def helpers(self) -> Helpers:
+        """Return what the processes have cost that stay behind the tool's commands."""
+        return Helpers()
 
     def restore_for(self, lsn: str, target: Path) -> Command:
         """Return what restores the newest backup, to be replayed up to a position."""
