@@ -23,4 +23,5 @@ def alert_people(environment: str, event: str = "", detail: str = "") -> int:
         detail: The event's own words.
     """
     title = f"Coffer: {environment}: {_TITLES.get(event, event or 'a word from an operator')}"
-    return alerts.tell(environment, title, detail or "See the run's artifacts in Prefect.")
+    told: int = alerts.tell(environment, title, detail or "See the run's artifacts in Prefect.")
+    return told

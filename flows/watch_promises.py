@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from coffer import environments
+from coffer.recovery.promises import Outlook
 from tasks import promises
 
 
@@ -16,6 +17,6 @@ def watch_promises(environment: str) -> dict[str, str]:
         environment: Name of the environment.
     """
     environments.load(environment)
-    outlook = promises.look_at(environment)
-    promises.act_on(environment, outlook)
+    outlook: Outlook = promises.look_at(environment)
+    _: str = promises.act_on(environment, outlook)
     return {promise.name: promise.state.value for promise in outlook.promises}
