@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -94,7 +94,7 @@ def test_an_object_is_kept_without_what_its_cluster_added() -> None:
 class Cluster(BaseHTTPRequestHandler):
     """As much of the API as discovery and lists need; it gives two objects a page."""
 
-    answers: dict[str, Any] = {
+    answers: ClassVar[dict[str, Any]] = {
         "/apis": {"groups": [{"name": "apps", "preferredVersion": {"groupVersion": "apps/v1"}}]},
         "/api/v1": {
             "resources": [
