@@ -171,7 +171,8 @@ def _look(place: Scratch, database: str, schema: str, name: str) -> tuple[int, t
 def _hand_over(made: Path, dump: Path) -> None:
     """Give the file to whoever restores, whole or not at all."""
     partial = dump.with_name(f".{dump.name}.partial")
-    with made.open("rb") as source, partial.open("xb") as target:
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with made.open("rb") as source, os.fdopen(descriptor, "wb") as target:
         shutil.copyfileobj(source, target, 4 << 20)
         target.flush()
         os.fsync(target.fileno())

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from coffer.recovery.scratch import Scratch
 from coffer.recovery.target import RestoreTarget, TargetKind, choose_point
@@ -58,7 +59,8 @@ class MomentsWorld(World):
 
     @contextmanager
     def load(self) -> Iterator[None]:
-        stop, failed = threading.Event(), []
+        stop = threading.Event()
+        failed: list[BaseException] = []
         bench = subprocess.Popen(self._words("--client=2", "--time=600", "--rate=150"), **self._options())
         thread = threading.Thread(target=lambda: self._commit_until(stop, failed))
         thread.start()
@@ -140,7 +142,7 @@ class MomentsWorld(World):
         return [str(server.programs.path("pgbench")), "--host", str(server.socket_dir), "--port", str(server.port),
                 "--username", server.superuser, *words, DATABASE]  # fmt: skip
 
-    def _options(self) -> dict[str, object]:
+    def _options(self) -> dict[str, Any]:
         return {
             "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "user": run_as(self.server.user),
             "cwd": "/", "env": self.server.environment(),

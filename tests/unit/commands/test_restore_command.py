@@ -143,3 +143,17 @@ def test_reading_gets_the_jobs_and_the_rate(command: Command, monkeypatch: pytes
     monkeypatch.setattr(VaultReader, "restore", spy)
     assert command("--jobs", "7", "--limit-rate", "1G")[0] == 0
     assert seen == [(7, True)]
+
+
+@pytest.mark.parametrize("option", [["--delta"], ["--table", "public.t"]])
+def test_what_is_for_databases_is_refused_for_files(world: World, command: Command, option: list[str]) -> None:
+    code, _, err = command(*option)
+    assert code == 2
+    assert "are for databases" in err
+    assert not (world.folder / "out").exists()
+
+
+def test_two_moments_are_refused(command: Command) -> None:
+    code, _, err = command("--consistent", "--lsn", "0/1000000")
+    assert code == 2
+    assert "exclude each other" in err

@@ -100,3 +100,14 @@ def test_files_of_the_point_itself_and_of_none() -> None:
     assert choose_files(POINTS, "postgres", RestoreTarget(TargetKind.POINT), POINTS[1]) == POINTS[1]
     assert choose_files(POINTS, "postgres", RestoreTarget(), POINTS[1]) == POINTS[-1]
     assert choose_files(POINTS, "files", RestoreTarget(), POINTS[1]) is None
+
+
+@pytest.mark.parametrize("timeline", ["latest", "current", "3"])
+def test_the_timeline_to_follow(timeline: str) -> None:
+    assert RestoreTarget(timeline=timeline).settings()["recovery_target_timeline"] == timeline
+
+
+@pytest.mark.parametrize("timeline", ["", "0", "-1", "newest", "1'"])
+def test_what_is_no_timeline_is_refused(timeline: str) -> None:
+    with pytest.raises(UsageError, match="no timeline"):
+        RestoreTarget(timeline=timeline)
