@@ -27,6 +27,7 @@ _NOUNS = {
     "replicate": ("replicate", "Bring other stores up to one."),
     "wal": ("wal", "Push, fetch, receive and audit PostgreSQL's WAL."),
     "files": ("files", "Ship new files within seconds."),
+    "rds": ("rds", "Bring an RDS instance back; fail over; remove snapshots."),
     "drill": ("drill", "Prove that a disaster can be survived."),
     "recover": ("recover", "Bring a service back."),
     "kit": ("kit", "Write the recovery kit."),
