@@ -15,7 +15,7 @@ from coffer.errors import IntegrityError
 from coffer.sources.files import FilesSource
 from coffer.vault.capture import Buffer, Entry, Fact, Hole, Kind, Parent, Source, SourceSink
 from tests.faults.outcomes import refused, shows
-from tests.unit.vault.making import Tree, World, read_tree
+from tests.unit.vault.making import Tree, World, look_one_by_one, read_tree
 
 
 @pytest.fixture
@@ -175,7 +175,8 @@ def test_a_file_that_changes_while_it_is_read(world: World, root: Path) -> None:
 
 
 @shows("Files and folders that vanish while the tree is read", stays="noted; the rest comes back")
-def test_what_vanishes_while_it_is_read(world: World, root: Path) -> None:
+def test_what_vanishes_while_it_is_read(world: World, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_one_by_one(monkeypatch)
     (root / "d/deep").mkdir()
     (root / "d/gone").write_bytes(b"1")
     (root / "last").write_bytes(b"2")

@@ -14,7 +14,7 @@ from coffer.errors import OutsideSystemError
 from coffer.sources.walking import program, telling
 from coffer.sources.walking.records import Record
 from coffer.sources.walking.telling import Message, Same
-from coffer.vault.looks import CUT_ONE_IN
+from coffer.vault import looks
 
 _ALONE = 2000
 """So many names are looked at before another process is worth its start."""
@@ -56,7 +56,7 @@ def walk(
         OutsideSystemError: The other process ended early.
     """
     last, number = b"", 0
-    if len(known) * CUT_ONE_IN < _ALONE:
+    if len(known) * looks.CUT_ONE_IN < _ALONE:
         alone = telling.messages(root, b"", known, read)
         for message in alone:
             yield from (said := _said(message, note))

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from coffer.keys import Identity, Recipient, WriterCredentials, generate_identity
+from coffer.sources.walking import telling, walk
 from coffer.vault.capture import Entry, EntryType, Fact, Kind, Parent, SourceSink
 from coffer.vault.creation import create_vault
 from coffer.vault.points import Point
@@ -110,6 +112,14 @@ class World:
         reader = self.reader(stores)
         reader.restore(reader.point(point), "files", self.folder / target)
         return read_tree(self.folder / target)
+
+
+def look_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a walk look at nothing before it has to, so that a test knows what was seen when."""
+    monkeypatch.setattr(walk, "_AHEAD", 0)
+    monkeypatch.setattr(walk, "_SLICE", 1)
+    monkeypatch.setattr(walk, "_MOST_CONTENT", 0)
+    monkeypatch.setattr(telling, "_BATCH", 1)
 
 
 def read_tree(folder: Path) -> dict[bytes, bytes]:

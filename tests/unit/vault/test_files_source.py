@@ -14,10 +14,9 @@ import pytest
 from coffer.errors import NotAllowed, NotThere
 from coffer.sources.files import FilesSource
 from coffer.sources.files.reading import open_file
-from coffer.sources.walking import telling, walk
 from coffer.vault.capture import Buffer, Entry, Fact, Hole, Kind, Parent, SourceSink, StoredEntry
 from coffer.vault.point_builder import SourceSummary
-from tests.unit.vault.making import World, read_tree
+from tests.unit.vault.making import World, look_one_by_one, read_tree
 
 
 def back_up(world: World, root: Path, kind: Kind = Kind.INCREMENTAL) -> SourceSummary:
@@ -160,11 +159,7 @@ def meddle(world: World, root: Path, path: bytes, act: Callable[[], object]) -> 
 
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a walk look at nothing before it has to, so that a test knows what was seen when."""
-    monkeypatch.setattr(walk, "_AHEAD", 0)
-    monkeypatch.setattr(walk, "_SLICE", 1)
-    monkeypatch.setattr(walk, "_MOST_CONTENT", 0)
-    monkeypatch.setattr(telling, "_BATCH", 1)
+    look_one_by_one(monkeypatch)
 
 
 def notes(summary: SourceSummary) -> str:
