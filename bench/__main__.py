@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from bench.fail_stop.commands import fail_stop
 from bench.postgres.commands import postgres
 from bench.vault.commands import vault
 from coffer.errors import CofferError
@@ -18,6 +19,7 @@ def bench() -> None:
 
 bench.add_command(vault)
 bench.add_command(postgres)
+bench.add_command(fail_stop)
 
 
 def main() -> None:

@@ -52,5 +52,6 @@ def _cell(found: Outcome) -> str:
 
 
 def _shown(text: str) -> str:
+    text = "".join(letter for letter in text if letter.isascii() and letter.isprintable())
     shown = _TEMPORARY.sub("…", text).replace("`", "'").replace("|", "/")
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"

@@ -75,8 +75,8 @@ class CommandBridge:
     def _run(self, name: str, place: str) -> int:
         line = self._line.replace("%f", name).replace("%p", place).replace("%%", "%")
         where = self._stand_in() if self._apart else self._data
-        done = subprocess.run(["sh", "-c", line], cwd=where, capture_output=True, text=True)
-        self.calls.append((name, done.returncode, done.stderr))
+        done = subprocess.run(["sh", "-c", line], cwd=where, capture_output=True)
+        self.calls.append((name, done.returncode, done.stderr.decode(errors="replace")))
         if self._apart and (where / place).exists():
             shutil.copyfile(where / place, self._data / place)
             (where / place).unlink()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -158,3 +160,40 @@ def _pieces(names: Collection[str]) -> dict[int, str]:
         if piece.segment not in names and piece.segment > max(whole if whole[:8] == piece.segment[:8] else "", ""):
             found[timeline] = piece.segment
     return found
+
+
+class PeriodicAudit:
+    """Audits beside other work, and says each finding once.
+
+    Args:
+        vault: A reader or a writer of the vault.
+        cluster: Name of the cluster there.
+        log: Takes lines for people.
+        every: Seconds between two audits.
+        segment_size: Bytes of a segment.
+    """
+
+    def __init__(
+        self, vault: WalNames, cluster: str, log: Callable[[str], None], *, every: float, segment_size: int
+    ) -> None:
+        self._vault, self._cluster, self._log, self._every, self._size = vault, cluster, log, every, segment_size
+        self._next = time.monotonic() + every
+        self._thread: threading.Thread | None = None
+        self._said: set[str] = set()
+
+    def tick(self) -> None:
+        """Begin an audit if it is time and the one before has ended."""
+        if time.monotonic() >= self._next and not (self._thread and self._thread.is_alive()):
+            self._next = time.monotonic() + self._every
+            self._thread = threading.Thread(target=self._look, name="wal-audit", daemon=True)
+            self._thread.start()
+
+    def _look(self) -> None:
+        try:
+            lines = audit_wal(self._vault, self._cluster, segment_size=self._size).lines()
+        except CofferError as error:
+            lines = [str(error)]
+        for line in lines:
+            if line not in self._said:
+                self._log(f"the log of {self._cluster} is not whole: {line}")
+        self._said = set(lines)

@@ -22,6 +22,7 @@ from coffer.sources.postgres.wal import (
     parse_lsn,
 )
 from coffer.sources.postgres.wal_archive import SegmentHeader, WalWriter
+from coffer.sources.postgres.wal_audit import PeriodicAudit
 from coffer.sources.postgres.wal_lineage import Lineage
 from coffer.sources.postgres.wal_stream import Keepalive, NextTimeline, WalData, WalStream, identifier, timeline_history
 from coffer.vault.capture import Fact
@@ -30,6 +31,7 @@ STATUS_SECONDS = 5.0
 PIECE_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
 """A server that says nothing for so long, although it was asked, is gone: the network was cut, say."""
+AUDIT_SECONDS = 600.0
 _DUPLICATE = "42710"
 _GONE = "58P01"
 _TICK = 0.25
@@ -46,6 +48,7 @@ class WalReceiver:
         log: Takes lines for people.
         piece_seconds: How often what has grown is shipped: what a disaster can lose.
         silence_seconds: How long the server may say nothing.
+        audit_seconds: How often the whole log in the archive is looked over for gaps.
     """
 
     def __init__(
@@ -58,10 +61,11 @@ class WalReceiver:
         log: Log = lambda line: None,
         piece_seconds: float = PIECE_SECONDS,
         silence_seconds: float = SILENCE_SECONDS,
+        audit_seconds: float = AUDIT_SECONDS,
     ) -> None:
         self._conninfo, self._archive, self._slot = conninfo, archive, slot
         self._cluster, self._log, self._piece_seconds = cluster, log, piece_seconds
-        self._silence = silence_seconds
+        self._silence, self._audit_seconds = silence_seconds, audit_seconds
 
     def run(self, stop: threading.Event) -> None:
         """Receive until `stop` is set, then ship what is there.
@@ -96,6 +100,9 @@ class WalReceiver:
         lineage.check(SegmentHeader.of_server(identity.system, version, identity.segment_size))
         names = set(lineage.names())
         at = resume_at(connection, identity, names, slot_position)
+        audit = PeriodicAudit(
+            self._archive, cluster, self._log, every=self._audit_seconds, segment_size=identity.segment_size
+        )
         while not stop.is_set():
             self._keep_history(connection, cluster, at.timeline, names)
             pieces = covering(names, at.name)
@@ -109,13 +116,15 @@ class WalReceiver:
                 at = Segment.at(identity.timeline, slot_position, identity.segment_size)
                 continue
             self._log(f"receiving {cluster} from {format_lsn(at.start)} on timeline {at.timeline}")
-            following = self._follow(stream, shipper, stop)
+            following = self._follow(stream, shipper, stop, audit)
             if following:
                 shipper.ship_grown()
                 shipper.settle()
                 at = Segment.at(following.timeline, following.position, identity.segment_size)
 
-    def _follow(self, stream: WalStream, shipper: SegmentShipper, stop: threading.Event) -> NextTimeline | None:
+    def _follow(
+        self, stream: WalStream, shipper: SegmentShipper, stop: threading.Event, audit: PeriodicAudit
+    ) -> NextTimeline | None:
         next_piece = time.monotonic() + self._piece_seconds
         next_status, heard, asked_at = 0.0, time.monotonic(), 0.0
         while not stop.is_set():
@@ -127,6 +136,7 @@ class WalReceiver:
                 return message
             if isinstance(message, WalData):
                 shipper.take(message)
+            audit.tick()
             now = time.monotonic()
             if now >= next_piece:
                 shipper.ship_grown()

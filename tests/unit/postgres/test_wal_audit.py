@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from coffer.errors import IntegrityError, NotThere
 from coffer.sources.postgres.wal import Piece, Segment
-from coffer.sources.postgres.wal_audit import WalAudit, audit_wal
+from coffer.sources.postgres.wal_audit import PeriodicAudit, WalAudit, audit_wal
 from coffer.sources.postgres.wal_slot import SlotHealth, SlotState
 
 SIZE = 16 * 1024 * 1024
@@ -60,6 +62,19 @@ def test_an_unfinished_segment_is_the_newest_and_no_log_is_said() -> None:
     assert audit_wal(Reader(*names(1, 1, 2), piece), "main").newest == {1: names(1, 3)[0]}
     assert audit_wal(Reader(piece), "main").damage() is None
     assert isinstance(audit_wal(Reader(), "main").damage(), NotThere)
+
+
+def test_what_goes_missing_is_said_once_while_a_receiver_runs() -> None:
+    reader, lines = Reader(*names(1, 1, 2)), list[str]()
+    audit = PeriodicAudit(reader, "main", lines.append, every=0, segment_size=SIZE)
+    reader.names = names(1, 1, 3)
+    deadline = time.monotonic() + 10
+    while not lines:
+        audit.tick()
+        assert time.monotonic() < deadline
+    for _ in range(50):
+        audit.tick()
+    assert lines == [f"the log of main is not whole: timeline 1: {names(1, 2)[0]} missing"]
 
 
 def test_a_slot_says_in_time_how_much_it_keeps() -> None:
