@@ -27,7 +27,7 @@ from coffer.stack.readiness import wait_until
 from tests.services.running_house import RunningHouse, running_house
 
 __all__ = ["running_house"]  # a fixture
-_GIB = 4
+_GIB = float(os.environ.get("COFFER_PROOF_GIB", "4"))
 _RTO, _RPO = 300.0, 10.0
 
 
@@ -78,7 +78,7 @@ def fill(house: RunningHouse) -> None:
     with psycopg.connect(house.production["admin_conninfo"], autocommit=True) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS ballast (id bigint, filler bytea)")
         connection.execute("ALTER TABLE ballast ALTER filler SET STORAGE EXTERNAL")
-        for _ in range(_GIB * 8):
+        for _ in range(round(_GIB * 8)):
             connection.execute(
                 "INSERT INTO ballast SELECT i, decode(string_agg(md5(random()::text || i || j), ''), 'hex')"
                 " FROM generate_series(1, 16384) i, generate_series(1, 496) j GROUP BY i"
