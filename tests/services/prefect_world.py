@@ -75,6 +75,8 @@ def release_service(environment: str, image: str | None = None, source: str | No
             ("prune_vault", "vault-prune", "dry_run: bool = False"),
             ("drill_recovery", "drill", "seed: int | None = None"),
             ("recover_service", "recover", 'time: str = "latest"'),
+            ("watch_promises", "watch", 'note: str = ""'),
+            ("alert_people", "alert", 'event: str = "", detail: str = ""'),
         )
     },
 }
