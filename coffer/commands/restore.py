@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from coffer.vault.points import Point, PointSource
     from coffer.vault.rate_limit import RateLimit
     from coffer.vault.reader import VaultReader
+    from coffer.vault.restoring import RestoreSummary
 
 
 @click.command()
@@ -111,6 +112,8 @@ def restore(
     include = PathGlobs([os.fsencode(glob) for glob in globs]) if globs else None
     if include and chosen.kind == "postgres":
         raise UsageError("A cluster is restored whole", detail="--include is for files; a table by --table")
+    if include and target is not None:
+        raise UsageError("--include and a moment exclude each other")
     if (delta or table) and chosen.kind != "postgres":
         raise UsageError("--delta and --table are for databases", detail=f"{chosen.name} is {chosen.kind}")
     if delta and table:
@@ -126,6 +129,12 @@ def restore(
         if chosen.kind == "postgres":
             access = VaultAccess(urls, credentials_file, who.as_config(), reader.root)
             summary = restore_database(reader, access, point, chosen.name, destination, target, user, tell, delta=delta)
+        elif target is not None:
+            summary = _restore_files(reader, point, chosen.name, target, destination, tell)
+        elif chosen.kind == "redis" and include is None:
+            from coffer.recovery.restore_redis import restore_redis
+
+            summary = restore_redis(reader, point, destination, source=chosen.name).summary
         else:
             summary = reader.restore(point, chosen.name, destination, include=include, progress=tell)
     if include and not summary.files + summary.directories + summary.symlinks:
@@ -184,6 +193,24 @@ def _saying_what_is_left(destination: Path) -> Iterator[None]:
         ) from error
 
 
+def _restore_files(
+    reader: VaultReader,
+    point: Point,
+    source: str,
+    target: RestoreTarget,
+    destination: Path,
+    tell: Callable[[int, int], None] | None,
+) -> RestoreSummary:
+    """Bring every file back that was there at a moment: of a point, and shipped by then."""
+    from coffer.recovery.restore_files import restore_files
+
+    points = reader.points(point.service)
+    summary = restore_files(reader, points, source, target, point, destination, service=point.service, progress=tell)
+    if summary is None:
+        raise NotThere("No point holds these files", detail=source)
+    return summary
+
+
 def _choose(
     reader: VaultReader, name: str, service: str | None, source: str | None, target: RestoreTarget | None
 ) -> tuple[Point, PointSource]:
@@ -191,8 +218,12 @@ def _choose(
     chosen = _choose_source(point, source)
     if target is None:
         return point, chosen
+    if chosen.kind == "files" and target.time is not None:
+        return point, chosen
     if chosen.kind != "postgres":
-        raise UsageError("Only a database is brought to a moment", detail=f"{chosen.name} is {chosen.kind}")
+        raise UsageError(
+            "Only a database is brought to a moment, and files to a time", detail=f"{chosen.name} is {chosen.kind}"
+        )
     if name == "latest":
         point = choose_point(reader, point.service, chosen.name, target)
     return point, chosen

@@ -13,7 +13,7 @@ from coffer.vault.capture import Source
 
 _SOURCE = re.compile(r"(?:(?P<name>[a-z0-9][a-z0-9_-]*)=)?(?P<kind>[a-z-]+):(?P<place>.+)", re.DOTALL)
 _PASSWORD = re.compile(r"\bpassword\s*=|://[^/@]*:[^/@]*@")
-_REFERENCES = ("env", "file", "block")
+_REFERENCES = ("env:", "file:", "block:")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def in_order(sources: Sequence[Source]) -> list[Source]:
 
 
 def _place(text: str) -> str:
-    if text.partition(":")[0] in _REFERENCES:
+    if text.startswith(_REFERENCES):
         from coffer.environments.references import resolve_text
 
         return resolve_text(text)

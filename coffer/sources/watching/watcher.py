@@ -111,7 +111,7 @@ class FilesWatcher:
         self._damaged: set[bytes] = set()
         self._previous = ""
         self._complete = 0
-        self._shipped_at = 0.0
+        self._shipped_at = float("-inf")
         self._rescan, self._absent = True, False
         self.shipped = 0
 

@@ -44,6 +44,12 @@ def test_passwords_come_by_reference_only(monkeypatch: pytest.MonkeyPatch) -> No
     assert parse_source("redis:env:REDIS").kind == "redis"
 
 
+def test_a_folder_may_be_called_like_a_kind_of_reference(tmp_path: Path) -> None:
+    for name in ("env", "file", "block"):
+        (tmp_path / name).mkdir()
+        assert parse_source(f"environment:{name}", tmp_path).name == "environment"
+
+
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="same name"):
         parse_sources(["files:a", "files:b"], tmp_path)

@@ -22,6 +22,7 @@ from coffer.sources.watching.watcher import FilesWatcher, Watched
 from coffer.vault.capture import Kind
 from coffer.vault.journal import Shipment
 from coffer.vault.reader import VaultReader
+from coffer.vault.stores.file import FileStore
 from coffer.vault.stores.memory import MemoryStore
 from tests.unit.vault.faulty import FaultyStore
 from tests.unit.vault.making import World, read_tree
@@ -291,3 +292,32 @@ def test_the_age_of_what_would_come_back_is_known(place: Place) -> None:
 
 def _age(place: Place) -> datetime | None:
     return files_known_until(place.world.reader(), [], "files", "app")
+
+
+def test_a_person_brings_the_files_of_a_moment_back(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from coffer.commands.restore import restore
+
+    place = Place(tmp_path, World(tmp_path, [FileStore(tmp_path / "store")]))
+    place.upload(b"first")
+    place.world.back_up(FilesSource("files", place.uploads))  # type: ignore[arg-type]
+    with place.watching():
+        second = place.upload(b"second")
+        until(lambda: second in place.shipped(), "second")
+        moment = datetime.now(UTC)
+    words = [
+        "latest",
+        "--store",
+        f"file://{tmp_path / 'store'}",
+        "--identity",
+        str(tmp_path / "id"),
+        "--source",
+        "files",
+    ]
+    answer = CliRunner().invoke(restore, [*words, "--to", str(place.out), "--time", moment.isoformat()])
+    assert answer.exit_code == 0, answer.output
+    assert set(read_tree(place.out).values()) == {b"first", b"second"}
+    refused = CliRunner().invoke(restore, [*words, "--to", str(tmp_path / "no"), "--lsn", "0/1"])
+    assert refused.exit_code
+    assert not (tmp_path / "no").exists()
