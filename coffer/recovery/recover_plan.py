@@ -15,7 +15,7 @@ from coffer.release.images import ImageReference
 from coffer.vault.points import Point
 from coffer.vault.reader import VaultReader
 
-CONFIGURATION_KINDS = ("environment", "manifests", "kubernetes")
+CONFIGURATION_KINDS = ("environment", "manifests", "kubernetes", "references", "prefect")
 
 
 class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True):
