@@ -134,13 +134,16 @@ def measure_vault(
 @click.option(
     "--unique", type=bytes_of, metavar="SIZE", default="1GiB", show_default=True, help="Content of what is restored."
 )
-@click.option("--restore/--no-restore", default=True, help="Restore and verify too; the largest size goes to disk.")
+@click.option("--backup/--no-backup", default=True, help="Back up, every byte of it new; the packs are emptied.")
+@click.option("--restore/--no-restore", default=True, help="Restore and verify; the largest size goes to disk.")
 @_json
-def memory(folder: Path, sizes: tuple[int, ...], unique: int, restore: bool, json_path: Path | None) -> None:
+def memory(
+    folder: Path, sizes: tuple[int, ...], unique: int, backup: bool, restore: bool, json_path: Path | None
+) -> None:
     """Measure peak memory at several sizes of generated input."""
     folder.mkdir(parents=True, exist_ok=True)
     header = _header(folder, min(_DISK, max(sizes)), {"coffer": _coffer_version()})
-    rows = measure_memory(folder, sizes, unique=unique, restore=restore, tell=_tell)
+    rows = measure_memory(folder, sizes, unique=unique, backup=backup, restore=restore, tell=_tell)
     if json_path is not None:
         json_path.write_text(json.dumps(as_document(rows, header, unique), indent=1) + "\n")
 

@@ -60,19 +60,22 @@ class Memory:
 
 
 def measure_memory(
-    folder: Path, sizes: Sequence[int], *, unique: int, restore: bool, tell: Callable[[str], None]
+    folder: Path, sizes: Sequence[int], *, unique: int, backup: bool, restore: bool, tell: Callable[[str], None]
 ) -> list[Memory]:
-    """Measure a backup at every size and, if wanted, what reads it back.
+    """Measure a backup at every size, and what reads it back.
 
     Args:
         folder: Scratch folder; with `restore` it needs the largest size and `unique` on disk.
         sizes: Bytes of input.
         unique: Bytes after which the content of what is restored begins again.
-        restore: Restore and verify too.
+        backup: Measure the backup of content that never repeats.
+        restore: Restore and verify.
         tell: Takes a line after each measurement.
     """
-    backup = [_backup(folder / "hollow", size, size, hollow=True) for size in sizes]
-    rows = [_row("backup", sizes, backup, tell)]
+    rows = []
+    if backup:
+        costs_of_backup = [_backup(folder / "hollow", size, size, hollow=True) for size in sizes]
+        rows.append(_row("backup", sizes, costs_of_backup, tell))
     if restore:
         works = (Work.RESTORE, Work.VERIFY, Work.OPEN)
         costs: dict[Work, list[tuple[int, float]]] = {work: [] for work in works}

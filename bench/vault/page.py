@@ -39,6 +39,7 @@ def write_page(results: Sequence[Results], memories: Sequence[dict[str, Any]]) -
     parts = [_HEAD]
     for each in results:
         parts += _measured(each)
+    parts += ["## Peak memory\n"] * bool(memories)
     for document in memories:
         parts += _memory(document)
     return "\n".join([*parts, _HOW])
@@ -63,7 +64,6 @@ def _measured(results: Results) -> list[str]:
 def _memory(document: dict[str, Any]) -> list[str]:
     rows = [report.Row(Memory(**each).cells()) for each in document["memory"]]
     return [
-        "## Peak memory\n",
         document["explanation"] + "\n",
         report.markdown_table(Memory.HEAD, rows) + "\n",
         *_origin(document),
