@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from coffer.sources.postgres import page_sums
 from coffer.vault.capture import PAGE_SIZE, Buffer
 
 _PRIME = np.uint32(16777619)
@@ -26,6 +27,7 @@ _OFFSETS = np.array(
 )  # fmt: skip
 _CHECKSUM, _UPPER = 4, 7  # which 16-bit word of a page: pd_checksum, pd_upper
 _WITHOUT_CHECKSUM = np.uint32(0xFFFF0000)
+_COMPILED = page_sums.compiled()
 
 
 def checksums(data: Buffer, blocks: NDArray[np.uint32]) -> NDArray[np.uint16]:
@@ -35,21 +37,28 @@ def checksums(data: Buffer, blocks: NDArray[np.uint32]) -> NDArray[np.uint16]:
         data: Whole pages.
         blocks: Number of each page within its fork.
     """
-    words = np.frombuffer(data, "<u4").reshape(-1, _ROUNDS, _LANES)
-    state = np.empty((len(words), _LANES), np.uint32)
+    words = np.frombuffer(data, "<u4")
+    folded = (_COMPILED(words, _OFFSETS) if _COMPILED else sums_by_numpy(words)) ^ blocks
+    found: NDArray[np.uint16] = (folded % np.uint32(65535) + np.uint32(1)).astype(np.uint16)
+    return found
+
+
+def sums_by_numpy(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return the folded state of each of some whole pages."""
+    rows = words.reshape(-1, _ROUNDS, _LANES)
+    state = np.empty((len(rows), _LANES), np.uint32)
     state[:] = _OFFSETS
     shifted = np.empty_like(state)
-    first = words[:, 0, :].copy()
+    first = rows[:, 0, :].copy()
     first[:, 2] &= _WITHOUT_CHECKSUM
     for number in range(_ROUNDS + 2):  # two rounds of zeros at the end
         if number < _ROUNDS:
-            np.bitwise_xor(state, words[:, number, :] if number else first, out=state)
+            np.bitwise_xor(state, rows[:, number, :] if number else first, out=state)
         np.right_shift(state, _SHIFT, out=shifted)
         np.multiply(state, _PRIME, out=state)
         np.bitwise_xor(state, shifted, out=state)
-    folded = np.bitwise_xor.reduce(state, axis=1) ^ blocks
-    sums: NDArray[np.uint16] = (folded % np.uint32(65535) + np.uint32(1)).astype(np.uint16)
-    return sums
+    folded: NDArray[np.uint32] = np.bitwise_xor.reduce(state, axis=1)
+    return folded
 
 
 def wrong_pages(data: Buffer, blocks: NDArray[np.uint32]) -> NDArray[np.int64]:

@@ -50,6 +50,13 @@ def test_the_checksum_is_postgresqls(seed: int, block: int) -> None:
     assert page_checks.lsns(content).tolist() == [START - 100]
 
 
+def test_without_the_compiled_half_the_sums_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    content, blocks = page(1, 1) + page(2, 2) + bytes(PAGE), np.arange(3, dtype=np.uint32)
+    as_built = page_checks.checksums(content, blocks).tolist()
+    monkeypatch.setattr(page_checks, "_COMPILED", None)
+    assert page_checks.checksums(content, blocks).tolist() == as_built
+
+
 def test_wrong_pages_are_found_and_new_ones_are_not() -> None:
     torn_new = bytes(14) + bytes(2) + b"x" + bytes(PAGE - 17)
     harmed = bytearray(page(1, 1))
