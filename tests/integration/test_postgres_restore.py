@@ -19,6 +19,7 @@ from coffer.recovery.scratch import Scratch
 from coffer.recovery.table_restore import restore_table
 from coffer.recovery.target import RestoreTarget, TargetKind
 from coffer.recovery.wal_server import WalServer
+from coffer.sources.postgres.programs import own
 from coffer.sources.postgres.wal_fetch import WalFetcher
 from coffer.vault.capture import Kind
 from coffer.vault.points import Point
@@ -36,7 +37,14 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     """Ten rows, a point, ten rows; a table with a foreign key and one that counts by another's sequence."""
     with cluster() as server:
         world = History(tmp_path_factory.mktemp("world"), server)
+        side = server.data.parent / "side"
+        side.mkdir(mode=0o700)
+        own(side, server.user)
         with world.receiving():
+            world.execute(f"CREATE TABLESPACE side LOCATION '{side}'")
+            world.execute(
+                "CREATE TABLE aside TABLESPACE side AS SELECT n, repeat('z', 300) FROM generate_series(1, 3000) n"
+            )
             world.execute("CREATE TABLE notes (ledger int REFERENCES ledger, word text)")
             world.execute("CREATE SEQUENCE shared")
             world.execute("CREATE TABLE counted (n bigint DEFAULT nextval('shared'))")
@@ -54,8 +62,9 @@ def bring(world: World, scratch: Scratch, point: Point, target: RestoreTarget, *
     reader, place = world.reader(), scratch.folder / f"wal-{len(list(scratch.folder.iterdir()))}"
     with WalServer(WalFetcher(reader, world.cluster, system=world.cluster), place, scratch.user) as wal:
         restored = restore_postgres(
-            reader, point, scratch.data, target, restore_command=wal.restore_command, user=scratch.user, delta=delta
-        )
+            reader, point, scratch.data, target, restore_command=wal.restore_command, user=scratch.user, delta=delta,
+            tablespaces=scratch.folder / "tablespaces",
+        )  # fmt: skip
         scratch.replay(wal, timeout=60)
     return restored.summary.reused
 
@@ -66,6 +75,7 @@ def test_a_cluster_that_went_on_is_brought_back_over_itself(history: History) ->
         with scratch.server.connect(DATABASE) as connection:
             connection.execute("DELETE FROM notes; DELETE FROM ledger WHERE number < 5")
             connection.execute("CREATE TABLE later AS SELECT generate_series(1, 5000)")
+            connection.execute("DELETE FROM aside WHERE n % 2 = 0; CREATE TABLE more TABLESPACE side AS SELECT 1")
         with pytest.raises(UnsafeTarget, match="runs on that folder"):
             bring(history, scratch, history.point, RestoreTarget(), delta=True)
         assert len(numbers(scratch)) == 16  # refused: nothing was touched
@@ -76,7 +86,8 @@ def test_a_cluster_that_went_on_is_brought_back_over_itself(history: History) ->
         assert numbers(scratch) == list(range(1, 15))
         assert scratch.amcheck(timeout=120)
         with scratch.server.connect(DATABASE) as connection:
-            assert connection.execute("SELECT to_regclass('later')").fetchone() == (None,)
+            assert connection.execute("SELECT to_regclass('later'), to_regclass('more')").fetchone() == (None, None)
+            assert connection.execute("SELECT count(*), sum(n) FROM aside").fetchone() == (3000, 3000 * 3001 / 2)
         assert not list(scratch.data.glob(".coffer-*"))
 
 
