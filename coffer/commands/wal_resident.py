@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,8 +52,11 @@ def stay_and_answer(role: str, data: Path, config: WalConfig) -> None:
     before = _stamp(config.path)
     work, close = _archiving(config) if role == "push" else _fetching(config, data, folder)
 
+    told = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+
     def alive() -> bool:
-        return _stamp(config.path) == before and _server_lives(data)
+        return not told.is_set() and _stamp(config.path) == before and _server_lives(data)
 
     try:
         resident = Resident(

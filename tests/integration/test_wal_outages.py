@@ -146,14 +146,14 @@ def test_a_full_store_is_said_and_goes_on_when_there_is_room(world: World) -> No
     kept = world.folder / "kept"
     store.rename(kept)
     store.mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", store], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", store], check=True)
     try:
         subprocess.run(["cp", "-a", f"{kept}/.", store], check=True)
         with receiving(world) as running:
             point = world.take(Kind.FULL)
             world.execute(
                 "CREATE TABLE noise AS SELECT n, (SELECT string_agg(uuid_send(gen_random_uuid()), ''::bytea)"
-                " FROM generate_series(1, 60 + n % 2)) b FROM generate_series(1, 24000) n"  # does not shrink
+                " FROM generate_series(1, 60 + n % 2)) b FROM generate_series(1, 15000) n"  # does not shrink
             )
             wait(lambda: running.said("store is full"), "nothing was said")
             last = world.write(2)
