@@ -156,8 +156,13 @@ class DrillReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        newest = self.newest.isoformat() if self.newest else None
-        return {"ok": self.ok, **asdict(self), "started": self.started.isoformat(), "newest": newest}
+        return {
+            "ok": self.ok,
+            **asdict(self),
+            "started": self.started.isoformat(),
+            "newest": self.newest.isoformat() if self.newest else None,
+            "trend": [{**asdict(drill), "at": drill.at.isoformat()} for drill in self.trend],
+        }
 
     def seconds_of(self, *names: str) -> float:
         """Return how long phases of these names took together."""

@@ -23,7 +23,7 @@ from coffer.sources.postgres import PostgresSource
 from coffer.sources.postgres.server import PostgresServer
 from coffer.sources.postgres.wal_fetch import WalFetcher
 from coffer.sources.postgres.wal_receiver import WalReceiver
-from coffer.vault.capture import Kind
+from coffer.vault.capture import Kind, Source
 from coffer.vault.creation import create_vault
 from coffer.vault.points import Point
 from coffer.vault.reader import VaultReader
@@ -56,6 +56,7 @@ class World:
         create_vault(self.stores, [Recipient.load(folder / "identity.pub")], self.writer_file)
         self.written: list[Written] = []
         self.uploads: Path | None = None
+        self.sources: list[Source] = []
         with server.connect() as connection:
             connection.execute(f"CREATE DATABASE {DATABASE}")
             row = connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
@@ -94,6 +95,8 @@ class World:
             source.prove_wal(writer, summary.facts)
             if self.uploads is not None:
                 builder.capture(FilesSource("files", self.uploads))
+            for more in self.sources:
+                builder.capture(more)
             return builder.commit(facts)
 
     @contextmanager

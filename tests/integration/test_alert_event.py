@@ -1,4 +1,4 @@
-"""Coffer's events of trouble start one run that tells people; what goes on starts no other. In a real Prefect server."""
+"""Events of trouble start one run that tells people, in a real Prefect server; what goes on starts no other."""
 
 from __future__ import annotations
 

@@ -12,8 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import redis
 from psycopg import sql
 
+from coffer.environments import load
+from coffer.keys import WriterCredentials
+from coffer.recovery import kit as kits
 from coffer.recovery.drill import DrillRequest, run_drill
 from coffer.recovery.drill_checks import cut_off as cut_off_check
 from coffer.recovery.heartbeat import beat
@@ -26,10 +30,12 @@ from coffer.recovery.scratch import Scratch
 from coffer.recovery.target import RestoreTarget
 from coffer.recovery.wal_server import WalServer
 from coffer.sources.postgres.wal_fetch import WalFetcher
+from coffer.sources.redis import RedisSource
 from coffer.vault.capture import Kind
 from coffer.vault.points import Point
 from tests.integration.drill_image import COMMAND, containers, drill_image
 from tests.integration.postgres_world import DATABASE, SERVICE, World, cluster
+from tests.services.redis import Redis
 
 
 class Service(World):
@@ -57,11 +63,15 @@ class Service(World):
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with cluster() as server, drill_image() as image:
+    with cluster() as server, drill_image() as image, Redis(tmp_path_factory.mktemp("redis")) as sessions:
         world = Service(tmp_path_factory.mktemp("world"), server, stores=2)
         world.image, world.scratch = image, server.data.parent
         world.uploads = world.folder / "uploads"
         world.uploads.mkdir(mode=0o755)
+        with redis.Redis(unix_socket_path=str(sessions.socket)) as client:
+            client.mset({f"session:{number}": "ada" for number in range(20)})
+            client.set("session:short", "ada", px=1)
+        world.sources = [RedisSource("redis", sessions.url)]
         server.ensure_role("creditai", "of production")
         world.execute("CREATE TABLE uploads (sha256 text PRIMARY KEY)")
         world.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO creditai")
@@ -95,7 +105,10 @@ def test_a_drill_to_the_end_of_the_log(service: Service) -> None:
     assert report.rto_seconds
     assert 0 < report.rto_seconds < 60
     assert 0 < report.rpo_seconds["database"] < 120
-    assert {"restore database", "restore files", "replay, promote", "first answer"} <= {
+    assert set(report.rpo_seconds) == {"database", "files", "redis"}
+    asked = {check.name: check.detail for check in report.checks}
+    assert asked["every key of Redis is there"] == "20 keys"
+    assert {"restore database", "restore files", "restore Redis", "replay, promote", "first answer"} <= {
         phase.name for phase in report.phases
     }
     document = json.loads(json.dumps(report.as_dict()))
@@ -212,6 +225,7 @@ def environment(service: Service) -> Path:
     """Write an environment file whose references are plain files."""
     folder = service.folder
     (folder / "vault.json").write_text(json.dumps({"stores": service.urls, "writer_file": str(service.writer_file)}))
+    (folder / "registry.json").write_text(json.dumps({"address": "registry.example"}))
     (folder / "host.json").write_text(json.dumps({"docker": "unix:///var/run/docker.sock"}))
     (folder / "url").write_text(f"postgresql://creditai:unknown@/{DATABASE}?host=/run/postgres")
     path = folder / "production.toml"
@@ -229,6 +243,8 @@ DATABASE_URL = "file:{folder / "url"}"
 [target]
 kind = "docker-host"
 hosts = ["file:{folder / "host.json"}"]
+[release]
+registry = "file:{folder / "registry.json"}"
 [recovery]
 vault = "file:{folder / "vault.json"}"
 sources = ["postgres:file:{folder / "url"}"]
@@ -264,3 +280,30 @@ def test_the_command_ends_with_the_damage_s_code(service: Service) -> None:
     assert done.returncode == 12
     assert json.loads(done.stdout)["ok"] is False
     assert "Traceback" not in done.stderr
+
+
+def test_the_kit_and_the_key_are_enough(service: Service) -> None:
+    """Neither the environment's file nor Prefect is there: what is not in the kit is in a file that people keep."""
+    path = environment(service)
+    settings = load(str(path))
+    credentials = WriterCredentials.load(service.writer_file)
+    kit, secrets = service.folder / "kit.txt", service.folder / "secrets.json"
+    kit.write_text(kits.render(kits.make_kit(settings, credentials), credentials, kits.format_document()))
+    kept = {"database": f"file:{service.folder / 'url'}"}
+    secrets.write_text(json.dumps({kept["database"]: (service.folder / "url").read_text()}))
+    for name in ("production.toml", "vault.json", "host.json", "registry.json", "url"):
+        (service.folder / name).rename(service.folder / f"gone-{name}")
+    try:
+        argv = [
+            str(Path(sys.executable).with_name("coffer")), "drill", "--kit", str(kit), "--secrets", str(secrets),
+            "--identity", str(service.identity), "--directory", str(service.scratch), "--image", service.image,
+            "--seed", "3", "--json",
+        ]  # fmt: skip
+        done = subprocess.run(argv, capture_output=True, text=True, cwd=service.scratch)
+    finally:
+        for name in ("production.toml", "vault.json", "host.json", "registry.json", "url"):
+            (service.folder / f"gone-{name}").rename(service.folder / name)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["ok"] is True
+    assert document["environment"] == "production"

@@ -49,7 +49,7 @@ class RedisSource:
         """
         with self._connected() as connection:
             server = _info(connection, "server")
-            databases = _keys(_info(connection, "keyspace"))
+            keyspace = _info(connection, "keyspace")
             stream, asked = self._ask(connection)
             reading = _Reading(stream.content())
             entry = Entry(DUMP, mode=0o640, mtime_ns=time.time_ns())
@@ -64,7 +64,8 @@ class RedisSource:
             "replication_id": asked.replication_id if asked else head.fields.get("repl-id"),
             "offset": asked.offset if asked else None,
             "taken": int(head.fields["ctime"]) if head.fields.get("ctime", "").isdigit() else None,
-            "keys": {**databases},
+            "keys": {**_counted(keyspace, "keys")},
+            "expires": {**_counted(keyspace, "expires")},
             "size": reading.size,
         }
         return facts
@@ -133,11 +134,14 @@ def _info(connection: Any, section: str) -> dict[str, str]:  # noqa: ANN401 - re
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
-def _keys(keyspace: Mapping[str, str]) -> dict[str, int]:
-    """Return how many keys each database held right before, from lines such as `db0:keys=3,expires=1,avg_ttl=0`."""
+def _counted(keyspace: Mapping[str, str], what: str) -> dict[str, int]:
+    """Return how many keys each database held right before, or how many of them have an end.
+
+    From lines such as `db0:keys=3,expires=1,avg_ttl=0`.
+    """
     counted = {}
     for name, text in keyspace.items():
         values = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
-        if _KEYSPACE.fullmatch(name) and values.get("keys", "").isdigit():
-            counted[name] = int(values["keys"])
+        if _KEYSPACE.fullmatch(name) and values.get(what, "").isdigit():
+            counted[name] = int(values[what])
     return counted
