@@ -118,6 +118,12 @@ class BenchServer(PostgresServer):
         """Return the names of the segments it archived, oldest first."""
         return sorted(each.name for each in self.collected.iterdir() if len(each.name) == _SEGMENT_NAME)
 
+    def forget_collected(self) -> None:
+        """Remove what it archived so far."""
+        self.drain()
+        for each in self.collected.iterdir():
+            each.unlink()
+
     def checkpoint(self) -> None:
         """Leave nothing for a backup's own checkpoint to write."""
         with self.connect() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 import shutil
+import signal
 import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -84,7 +85,8 @@ def measure_postgres(
     patience: float,
     json_path: Path | None,
 ) -> None:
-    """Measure all tools in rounds."""
+    """Measure all tools in rounds; ended by a signal, it stops its servers."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     wanted = [each for each in subjects(slow_rounds) if str(each.major) in majors and (not names or each.name in names)]
     results = Results({}, path=json_path)

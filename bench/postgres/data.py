@@ -52,6 +52,7 @@ class Data:
         with self._server.connect() as connection:
             connection.execute(f"ALTER DATABASE {new} RENAME TO {DATABASE}")
             connection.execute("CHECKPOINT")
+        self._server.forget_collected()
 
     def change(self, percent: float) -> int:
         """Update one row in so many of the large table's pages, spread at random; returns how many."""

@@ -74,7 +74,7 @@ class Round:
         self._turn, self._order, self._rules, self._results, self._tell = turn, order, rules, results, tell
         self._folder, self._data = folder, data
         for server, _ in data.values():
-            _forget_collected(server)
+            server.forget_collected()
         self._beds: list[Bed] = []
         for subject in subjects:
             if subject.rounds is None or turn <= subject.rounds:
@@ -159,12 +159,6 @@ def _restore(bed: Bed, row: Row, states: Mapping[int, dict[Row, Hashes]]) -> Mea
 
 def _newest(server: BenchServer) -> str:
     return max(server.segments(), default="")
-
-
-def _forget_collected(server: BenchServer) -> None:
-    server.drain()
-    for each in server.collected.iterdir():
-        each.unlink()
 
 
 def _line(found: Measurement) -> str:
