@@ -113,7 +113,7 @@ class Parent(Protocol):
 
     @property
     def is_worn(self) -> bool:
-        """Whether a restore would read far more than it gives back. Who cannot give worn pages does a full then."""
+        """Whether a restore would read far more than it gives back: who cannot give worn pages does a full then."""
         ...
 
     def worn_pages(self, path: bytes) -> NDArray[np.uint32]:
