@@ -8,16 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from bench.postgres.bed import Bed
 from bench.postgres.cluster import DATABASE, BenchServer, source_server
 from bench.postgres.coffer_tool import Coffer
 from bench.postgres.results import Measurement
 from bench.postgres.rows import Row
+from coffer.errors import StepFailed
 from coffer.sources.postgres.programs import own
 
 CHANGED_PAGES = 2_000
 
-_BATCH = 100_000
+_BATCH = 50_000
 
 
 def measure_growth(
@@ -78,7 +81,7 @@ def _begin(server: BenchServer) -> None:
         connection.execute(f"CREATE DATABASE {DATABASE}")
     with server.connect(DATABASE) as connection:
         connection.execute(
-            "CREATE TABLE wide (number bigint, touched int DEFAULT 0, filler text) WITH (fillfactor = 95)"
+            "CREATE TABLE wide (number bigint PRIMARY KEY, touched int DEFAULT 0, filler text) WITH (fillfactor = 70)"
         )
 
 
@@ -90,7 +93,8 @@ def _grow(server: BenchServer, size: int) -> None:
             if row[0] >= size:
                 break
             connection.execute(
-                "INSERT INTO wide SELECT g, 0, repeat(md5(g::text), 55) FROM generate_series(1, %s) g", [_BATCH]
+                "INSERT INTO wide SELECT g, 0, repeat(md5(g::text), 55) FROM generate_series(%s, %s) g",
+                [(rows := _rows(connection)) + 1, rows + _BATCH],
             )
             _throw_away_log(server)
         connection.execute("VACUUM wide")
@@ -100,18 +104,22 @@ def _grow(server: BenchServer, size: int) -> None:
 
 
 def _change(server: BenchServer, turn: int) -> None:
-    """Update the first row of pages spread evenly over the whole table."""
+    """Update one row in pages spread evenly over the whole table; each has room for the new version."""
     with server.connect(DATABASE) as connection:
-        row = connection.execute("SELECT pg_relation_size('wide') / 8192").fetchone()
-        assert row
-        connection.execute(
-            "UPDATE wide SET touched = touched + 1 FROM generate_series(0, %s) p "
-            "WHERE wide.ctid = format('(%%s,%%s)', p * %s + %s, 1 + %s)::tid",
-            [CHANGED_PAGES - 1, row[0] // CHANGED_PAGES, turn, turn % 3],
-        )
+        stride = _rows(connection) // CHANGED_PAGES
+        wanted = [number * stride + turn + 1 for number in range(CHANGED_PAGES)]
+        done = connection.execute("UPDATE wide SET touched = touched + 1 WHERE number = ANY(%s)", [wanted])
+        if done.rowcount != CHANGED_PAGES:
+            raise StepFailed("the change is not what it should be", detail=f"{done.rowcount} rows")
         connection.execute("CHECKPOINT")
     server.switch()
     _throw_away_log(server)
+
+
+def _rows(connection: psycopg.Connection) -> int:
+    row = connection.execute("SELECT coalesce(max(number), 0) FROM wide").fetchone()
+    assert row
+    return int(row[0])
 
 
 def _throw_away_log(server: BenchServer) -> None:
