@@ -13,7 +13,7 @@ STARTS = {
     "every noun": f"from coffer.commands import main, {NOUNS}",
     "verifying at rest": "import coffer.vault.stores, coffer.vault.proving, coffer.vault.verification",
     "archiving a segment": "import coffer.keys, coffer.vault.runs, coffer.vault.wal",
-    "asking the resident": "from coffer.commands import wal, wal_resident; from coffer.sources.postgres import wal_push",
+    "asking the resident": "import coffer.commands.wal, coffer.commands.wal_resident",
 }
 
 
