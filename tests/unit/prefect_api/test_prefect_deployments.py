@@ -52,6 +52,7 @@ def test_names_are_those_of_the_contract() -> None:
         "vault-verify/production",
         "vault-prune/production",
         "drill/production-weekly",
+        "recover/production",
     } <= names
     assert not any(name.count("/") > 1 for name in names)
 
