@@ -101,6 +101,7 @@ def test_only_the_escrow_pool_opens_points_and_removes_them() -> None:
         "vault-verify/production",
         "vault-prune/production",
         "drill/production-weekly",
+        "recover/production",
     }
     assert set(pools.values()) == {POOL, ESCROW_POOL}
     known_pools = yaml.safe_load((ROOT / "deployments/prefect/work-pools.yaml").read_text())["work_pools"]
