@@ -55,10 +55,6 @@ def files_watcher(name: str, config: Path, settings: WatchSettings, *, after: tu
         after: Services and jobs that come first.
     """
 
-    def prepare() -> None:
-        settings.status_file.unlink(missing_ok=True)
-        files.write(config, settings.document())
-
     def ready() -> str | None:
         return None if WatchStatus.read(settings.status_file) else "it does not watch yet"
 
@@ -67,6 +63,7 @@ def files_watcher(name: str, config: Path, settings: WatchSettings, *, after: tu
         argv=(beside_python("coffer"), "files", "watch", "--config", str(config)),
         ready=ready,
         address=str(settings.path),
-        prepare=prepare,
+        # The status stays where it is: this is repeated while the watcher runs, and one of a dead process counts as none.
+        prepare=lambda: files.write(config, settings.document()),
         after=after,
     )
