@@ -63,7 +63,7 @@ def files_watcher(name: str, config: Path, settings: WatchSettings, *, after: tu
         argv=(beside_python("coffer"), "files", "watch", "--config", str(config)),
         ready=ready,
         address=str(settings.path),
-        # The status stays where it is: this is repeated while the watcher runs, and one of a dead process counts as none.
+        # The status stays: this is repeated while the watcher runs, and what a dead process left counts as none.
         prepare=lambda: files.write(config, settings.document()),
         after=after,
     )
