@@ -55,11 +55,11 @@ class Archiver:
     def push(self, path: Path) -> None:
         """Archive a file, and begin with those after it; raises as `WalPusher.push` does."""
         with self._lock:
-            _, flight = self._begin(path, 0)
+            flight = before = self._begin(path, None)
             ready = self._after(path)
-            for turn, other in enumerate(ready, 1):
-                with contextlib.suppress(OSError):
-                    self._begin(other, turn)
+            with contextlib.suppress(OSError):
+                for other in ready:
+                    before = self._begin(other, before)
             self._forget_old({path, *ready})
         try:
             flight.result()
@@ -73,25 +73,32 @@ class Archiver:
         self._sealing.shutdown(cancel_futures=True)
         self._putting.shutdown(cancel_futures=True)
 
-    def _begin(self, path: Path, turn: int) -> tuple[tuple[int, ...], Future[None]]:
-        """Return the work on a file, started unless this very file is in work; turn 0 is what was asked for."""
+    def _begin(self, path: Path, before: Future[None] | None) -> Future[None]:
+        """Return the work on a file, started unless this very file is in work.
+
+        Args:
+            path: The file.
+            before: The work on the one before it; None: it was asked for, so all before it is archived.
+        """
         try:
             state = _state(path)
         except OSError:
-            if turn:
+            if before is not None:
                 raise
             state = ()
         known = self._flights.get(path)
-        if known is None or known[0] != state or (not turn and known[1].done() and known[1].exception()):
+        if known is None or known[0] != state or (known[1].done() and known[1].exception()):
             sealed = self._sealing.submit(self._seal, path)
-            self._flights[path] = (state, self._putting.submit(self._put, sealed))
-        return self._flights[path]
+            self._flights[path] = (state, self._putting.submit(self._put, sealed, before))
+        return self._flights[path][1]
 
     def _seal(self, path: Path) -> object:
         file = self._pusher.read(path)
         return self._vault.prepare_wal(file.cluster, file.name, file.data, dict(file.facts))
 
-    def _put(self, sealed: Future[object]) -> None:
+    def _put(self, sealed: Future[object], before: Future[None] | None) -> None:
+        if before is not None:
+            before.result()  # put earlier by the same thread; where that failed, this one would leave a hole before it
         file = sealed.result()
         with self._pusher.lenient():
             self._vault.put_prepared(file)

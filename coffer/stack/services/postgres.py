@@ -92,6 +92,8 @@ def ensure_roles(cluster: Cluster) -> None:
             # Its replication connection reads every page anyway; asking for the schema's version needs rows.
             f"GRANT pg_read_all_data TO {BACKUP_ROLE}",
             f"GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO {BACKUP_ROLE}",
+            # Then the data folder, which lies on this host, is read directly.
+            f"GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean) TO {BACKUP_ROLE}",
         ):
             connection.execute(statement)
     if PREFECT_ROLE in cluster.passwords:

@@ -142,6 +142,16 @@ def test_a_failure_ahead_is_tried_again_when_it_is_asked_for(pg_wal: Path) -> No
     assert {name(3), name(4)} <= set(vault.files)
 
 
+def test_a_failure_leaves_no_hole_behind_it(pg_wal: Path) -> None:
+    vault = Vault()
+    vault.refuse = {name(5): Unreachable("away")}
+    mine = archiver(vault)
+    mine.push(pg_wal / name(3))
+    mine.push(pg_wal / name(4))  # its answer comes after the put of 5 was refused, or before: 6 waits for 5
+    mine.close()
+    assert list(vault.files) == [name(3), name(4)]
+
+
 def test_how_many_stores_may_lack_it_is_kept(pg_wal: Path) -> None:
     for lacking, accepted in ((1, True), (2, False)):
         vault, error = Vault(), NotInEveryStore("not in every store")
