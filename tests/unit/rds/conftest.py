@@ -16,9 +16,12 @@ from coffer.vault.stores.retrying import Retries
 from tests.unit.rds.moto_cloud import ACCOUNT, AWAY, HOME, Cloud, Faulty
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clients() -> Iterator[tuple[dict[str, Any], str]]:
-    """Return a client for each region and a key of the other one: they are slow to make."""
+    """Return a client for each region and a key of the other one: slow to make.
+
+    It ends with the module: another test's cloud, made inside this one, would not be empty.
+    """
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
