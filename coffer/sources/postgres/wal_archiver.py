@@ -54,6 +54,15 @@ class Archiver:
 
     def push(self, path: Path) -> None:
         """Archive a file, and begin with those after it; raises as `WalPusher.push` does."""
+        begun_ahead = path in self._flights
+        try:
+            self._push(path)
+        except CofferError:
+            if not begun_ahead:
+                raise
+            self._push(path)  # what failed before anybody asked is no answer
+
+    def _push(self, path: Path) -> None:
         with self._lock:
             flight = before = self._begin(path, None)
             ready = self._after(path)
@@ -65,7 +74,7 @@ class Archiver:
             flight.result()
         except CofferError:
             with self._lock:  # the next try looks at everything anew
-                self._flights.pop(path, None)
+                self._flights.clear()
             raise
 
     def close(self) -> None:
@@ -87,7 +96,7 @@ class Archiver:
                 raise
             state = ()
         known = self._flights.get(path)
-        if known is None or known[0] != state or (known[1].done() and known[1].exception()):
+        if known is None or known[0] != state or (before is None and known[1].done() and known[1].exception()):
             sealed = self._sealing.submit(self._seal, path)
             self._flights[path] = (state, self._putting.submit(self._put, sealed, before))
         return self._flights[path][1]
