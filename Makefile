@@ -10,7 +10,7 @@ export DO_NOT_TRACK := 1
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo down test check prove bench bench-vault soak clean lock
+.PHONY: install demo down test check prove bench bench-vault bench-postgres bench-fail-stop soak clean lock
 
 install: $(VENV)/.installed
 
@@ -44,13 +44,21 @@ test: check            ## everything that CI runs: the inner loop, then real ser
 prove: install         ## what is proven at real size and over real time: about an hour, real services, 40 GiB of disk
 	$(BIN)/pytest -q --durations=10 tests/proof
 
-bench: bench-vault     ## all that is promised about speed and memory, measured; never part of the tests
+bench: bench-vault bench-postgres bench-fail-stop ## all that is promised about speed and memory, measured; never part of the tests
 
 SCRATCH ?= $(HOME)/.cache/coffer/bench
 bench-vault: install   ## the vault beside restic: about an hour, 25 GiB of disk; writes docs/measured-vault.md
 	$(BIN)/python -m bench vault run --folder $(SCRATCH)/work --json $(SCRATCH)/vault.json
 	$(BIN)/python -m bench vault memory --folder $(SCRATCH)/work --json $(SCRATCH)/vault-memory.json
 	$(BIN)/python -m bench vault report $(SCRATCH)/vault.json $(SCRATCH)/vault-memory.json --write docs/measured-vault.md
+
+bench-postgres: install ## recovery of PostgreSQL beside pgBackRest, restic and PostgreSQL's own: over an hour, 60 GiB of disk
+	$(BIN)/python -m bench postgres run --json $(SCRATCH)/postgres.json
+	$(BIN)/python -m bench postgres growth --json $(SCRATCH)/postgres-growth.json
+	$(BIN)/python -m bench postgres report $(SCRATCH)/postgres.json $(SCRATCH)/postgres-growth.json --write docs/measured-postgres.md
+
+bench-fail-stop: install ## what is restored when the log is damaged, gone or closed: Coffer and pgBackRest, three minutes
+	$(BIN)/python -m bench fail-stop
 
 MINUTES ?= 30
 soak: install          ## random sequences against the model of the vault, for MINUTES
