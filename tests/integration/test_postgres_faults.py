@@ -6,26 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from coffer.errors import IntegrityError, NotAllowed, Unreachable, UsageError
+from coffer.errors import NotAllowed, Unreachable, UsageError
 from coffer.sources.postgres import PostgresSource
 from coffer.sources.postgres.replication import ReplicationConnection
-from coffer.vault.capture import PAGE_SIZE, Kind
-from tests.integration.postgres_world import World, cluster
-
-
-def test_a_damaged_page_fails_the_point_and_is_named(tmp_path: Path) -> None:
-    with cluster() as server:
-        world = World(tmp_path, server)
-        world.write(50)
-        [(path,)] = world.execute("SELECT pg_relation_filepath('ledger')")
-        server.stop()
-        with (server.data / path).open("r+b") as file:
-            file.seek(PAGE_SIZE + 5000)
-            file.write(b"rot")
-        server.start()
-        with pytest.raises(IntegrityError, match=path):
-            world.take(Kind.FULL)
-        assert world.reader().points() == []
+from coffer.vault.capture import Kind
+from tests.integration.postgres_world import cluster
 
 
 def test_what_the_server_says_is_said(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,8 +30,8 @@ def archive(world: World, line: str) -> dict[str, bytes]:
     return done
 
 
-def residents(spool: Path) -> list[int]:
-    """Return the processes that listen in a spool."""
+def residents(config: Path) -> list[int]:
+    """Return the processes that stay for a configuration."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -38,7 +39,7 @@ def residents(spool: Path) -> list[int]:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"stay" in words and os.fsencode(spool.with_name("wal.toml")) in words:
+            if b"stay" in words and os.fsencode(config) in words:
                 found.append(int(folder.name))
     return found
 
@@ -50,9 +51,12 @@ def switch(world: World, times: int) -> None:
 
 
 def test_segments_are_archived_whatever_happens_to_the_resident(tmp_path: Path) -> None:
-    with cluster(archive_mode="on", archive_command="") as server:
+    with (
+        cluster(archive_mode="on", archive_command="") as server,
+        tempfile.TemporaryDirectory(prefix="coffer-spool-") as short,  # a socket's path holds 108 bytes
+    ):
         world = World(tmp_path, server, stores=2)
-        config, spool = tmp_path / "wal.toml", tmp_path / "spool"
+        config, spool = tmp_path / "wal.toml", Path(short)
         config.write_text(f"stores = {world.urls!r}\nwriter_file = '{world.writer_file}'\nspool = '{spool}'\n")
         config.chmod(0o600)
         said = subprocess.run([COFFER, "wal", "setup", "--config", config], capture_output=True, text=True, check=True)
@@ -64,16 +68,16 @@ def test_segments_are_archived_whatever_happens_to_the_resident(tmp_path: Path) 
             point = world.take(Kind.FULL)
             switch(world, 2)
             archived = archive(world, line)
-            [resident] = residents(spool)
+            [resident] = residents(config)
             os.kill(resident, signal.SIGKILL)
             switch(world, 3)
             archived |= archive(world, line)
-            [second] = residents(spool)
+            [second] = residents(config)
             assert second != resident
         # No server: nobody will ask, and the resident ends; nothing is left but its log.
         server.stop()
         deadline = time.monotonic() + 20
-        while residents(spool):
+        while residents(config):
             assert time.monotonic() < deadline, "the resident did not end"
             time.sleep(0.1)
         assert not [path for path in spool.rglob("*") if path.is_socket()]

@@ -136,9 +136,12 @@ def choose(
     parts = lineage.stretches(_history(cluster, timeline), timeline, Stretch(line, since, since), start)
     if parts is None:
         return None, "the earlier point is on a timeline that was left"
-    if about.version >= _SUMMARIES_SINCE and (changes := read_changes(cluster, parts)) is not None:
+    if about.version < _SUMMARIES_SINCE:
+        return _by_lsn(facts, state, since)
+    if (changes := read_changes(cluster, parts)) is not None:
         return BySummaries(changes), ""
-    return _by_lsn(facts, state, since)
+    chooser, reason = _by_lsn(facts, state, since)
+    return chooser, f"WAL summaries do not reach back to it, and {reason}" if reason else ""
 
 
 def _by_lsn(facts: Mapping[str, Fact], state: Mapping[str, Fact], since: int) -> tuple[PageChooser | None, str]:

@@ -9,8 +9,12 @@ import shutil
 import sys
 from pathlib import Path
 
+from coffer.errors import UsageError
+
 _TEMPORARY = "/tmp/coffer-wal-{uid}"  # noqa: S108 - said in one place for two languages; whose it is, is checked
 _CLIENT = Path(__file__).with_name("wal_client.pl")
+_LONGEST_FOLDER = 107 - len("/fetch-18446744073709551615-18446744073709551615")
+"""Of a socket's 108 bytes one is NUL, and the name is made of the device and inode of a data folder."""
 PAST_THE_END = 100
 """Exit code of the proven end of the log, where a shell line turns it into the 1 that PostgreSQL expects."""
 
@@ -37,7 +41,16 @@ def client_words(folder: Path, role: str, coffer: Path, config: Path, words: lis
         coffer: The `coffer` command.
         config: Its configuration file.
         words: Arguments of the command; `%p` and `%f` stand for themselves.
+
+    Raises:
+        UsageError: No socket fits into the folder's path: every segment would pay for the start of an interpreter.
     """
+    if len(os.fsencode(folder)) > _LONGEST_FOLDER:
+        raise UsageError(
+            "the path of 'spool' is too long for a UNIX socket",
+            detail=f"{folder} has {len(os.fsencode(folder))} bytes of at most {_LONGEST_FOLDER}",
+            resolution="Name a folder nearer to the root in wal.toml",
+        )
     perl = shutil.which("perl")
     if perl is None:
         return [str(coffer), "wal", role, *words, "--config", str(config)]

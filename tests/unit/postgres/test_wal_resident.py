@@ -20,6 +20,7 @@ from coffer.errors import (
     NotThere,
     Unreachable,
     UnsafeTarget,
+    UsageError,
 )
 from coffer.sources.postgres.wal import Segment
 from coffer.sources.postgres.wal_archiver import Archiver
@@ -269,3 +270,8 @@ def test_somebody_elses_folder_is_not_believed(tmp_path: Path) -> None:
     words = client_words(open_folder, "push", Path(sys.executable), Path("/none"), ["x"])
     assert subprocess.run(words, cwd=tmp_path, capture_output=True).returncode != 0, "it said yes, and was not asked"
     path.unlink()
+
+
+def test_a_folder_in_which_no_socket_fits_is_refused_before_postgresql_is_told() -> None:
+    with pytest.raises(UsageError, match="too long for a UNIX socket"):
+        client_words(Path("/spool" * 20), "push", Path("coffer"), Path("wal.toml"), ["%p"])
