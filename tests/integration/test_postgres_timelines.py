@@ -37,10 +37,8 @@ def test_a_restore_follows_the_log_onto_the_next_timeline(tmp_path: Path) -> Non
                 summary = builder.capture(source)
                 source.prove_wal(writer, summary.facts)
                 second = builder.commit({})
-            assert (summary.done, summary.facts["kind_reason"]) == (
-                Kind.FULL,
-                "the earlier point was not captured directly",
-            )
+            assert summary.done is Kind.FULL
+            assert str(summary.facts["kind_reason"]).startswith("WAL summaries do not reach back to it")
             assert summary.facts["timeline"] == 2
         with world.restored(second, RestoreTarget()) as restored:
             assert numbers(restored) == [*range(1, 12), 100, 101, 102]
