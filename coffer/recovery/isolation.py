@@ -57,13 +57,18 @@ def isolation(user: str, scratch: Path, hidden: Sequence[Path] = ()) -> Isolatio
         return Isolation((), f"no network namespace, listening nowhere: {reason}")
     if os.geteuid() != 0:
         return Isolation(("unshare", "--user", "--map-current-user", "--net", "--"), "a network namespace of its own")
-    covered = [
-        str(folder) for folder in dict.fromkeys((*HIDDEN, *hidden)) if folder.is_dir() and not _holds(folder, scratch)
-    ]
+    coverable = [folder for folder in (*HIDDEN, *hidden) if not _holds(folder, scratch)]
+    covered = [str(folder) for folder in _outermost(coverable)]
     wrapper = ("unshare", "--net", "--mount", "--", "sh", "-c", _HIDE, "sh", *covered, "--", *_become(user))
     return Isolation(
         wrapper, f"a network namespace of its own; {', '.join(covered) or 'nothing'} hidden", tuple(covered)
     )
+
+
+def _outermost(folders: Sequence[Path]) -> list[Path]:
+    """Return the folders that are there, but for those inside another one: under its cover they are gone already."""
+    there = list(dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir()))
+    return [folder for folder in there if not any(other in folder.parents for other in there)]
 
 
 def _become(user: str) -> tuple[str, ...]:
