@@ -10,7 +10,7 @@ from pathlib import Path
 
 from coffer.errors import UsageError
 from coffer.sources.postgres.programs import reachable_by_others
-from coffer.sources.postgres.wal_commands import client_words, runtime_folder
+from coffer.sources.postgres.wal_commands import client_words, socket_folder
 
 PAST_THE_END = 100
 
@@ -49,7 +49,7 @@ def coffer_wal_fetch(config: Path, *, spool: str | None = None) -> str:
                 f"PostgreSQL's account cannot reach {program}",
                 resolution="Install Coffer and its Python where every account may walk, not in a home folder",
             )
-    folder = runtime_folder(config.absolute(), spool)
+    folder = socket_folder(config.absolute(), spool)
     words = ["%f", "%p", "--past-the-end", str(PAST_THE_END)]
     argv = client_words(folder, "fetch", coffer, config.absolute(), words)
     return restore_command(argv, PAST_THE_END)

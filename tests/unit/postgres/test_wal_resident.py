@@ -24,7 +24,7 @@ from coffer.errors import (
 )
 from coffer.sources.postgres.wal import Segment
 from coffer.sources.postgres.wal_archiver import Archiver
-from coffer.sources.postgres.wal_commands import client_words
+from coffer.sources.postgres.wal_commands import archive_command, client_words
 from coffer.sources.postgres.wal_fetch import PastTheEnd, WalFetcher
 from coffer.sources.postgres.wal_prefetch import Prefetcher
 from coffer.sources.postgres.wal_push import WalPusher
@@ -274,4 +274,4 @@ def test_somebody_elses_folder_is_not_believed(tmp_path: Path) -> None:
 
 def test_a_folder_in_which_no_socket_fits_is_refused_before_postgresql_is_told() -> None:
     with pytest.raises(UsageError, match="too long for a UNIX socket"):
-        client_words(Path("/spool" * 20), "push", Path("coffer"), Path("wal.toml"), ["%p"])
+        archive_command(Path("wal.toml"), "/spool" * 20)
