@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from coffer.errors import ApprovalError, NotThere, OutsideSystemError, StepFailed, UsageError
 from coffer.prefect_api.address import server_address
 from coffer.prefect_api.flow_run import FlowRun
-from coffer.prefect_api.transport import Transport
+from coffer.prefect_api.transport import PATIENCE, Transport
 
 _WORKER_MAY_SPEAK = timedelta(minutes=1)
 _WORKER_SPEAKS_WITHIN = 20.0
@@ -54,7 +54,7 @@ class PrefectApi:
         self._clock = clock
 
     @classmethod
-    def from_environment(cls, *, attempts: int = 6, timeout: float = 15.0) -> PrefectApi:
+    def from_environment(cls, *, attempts: int = 6, timeout: float = PATIENCE) -> PrefectApi:
         """Use PREFECT_API_URL, or the local stack's address, and PREFECT_API_AUTH_STRING.
 
         Raises:

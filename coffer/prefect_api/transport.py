@@ -17,6 +17,10 @@ _NOTHING_DONE = frozenset({429, 502, 503})
 _MAYBE_DONE = frozenset({500, 504})
 _LONGEST_PAUSE = 4.0
 
+PATIENCE = 75.0
+"""Seconds for one try. With SQLite the server waits up to 60 s for its own lock; who gives up earlier and asks again
+only makes the line before that lock longer."""
+
 
 class Transport:
     """Sends requests to one Prefect server.
@@ -36,7 +40,7 @@ class Transport:
         *,
         auth: str = "",
         attempts: int = 6,
-        timeout: float = 15.0,
+        timeout: float = PATIENCE,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -48,7 +52,7 @@ class Transport:
         self._client = httpx.Client(
             base_url=self.url,
             auth=(user, password) if auth else None,
-            timeout=timeout,
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
             transport=transport,
             trust_env=False,
         )
