@@ -45,6 +45,28 @@ def test_a_restore_follows_the_log_onto_the_next_timeline(tmp_path: Path) -> Non
         assert "00000002.history" in world.reader().wal_names(world.cluster)
 
 
+def test_what_a_new_timeline_wrote_before_its_receiver_came_is_in_the_archive(tmp_path: Path) -> None:
+    with cluster() as server:
+        world = World(tmp_path, server)
+        with world.receiving():
+            point = world.take(Kind.FULL)
+            world.write(3)
+        with world.restored(point, RestoreTarget()) as promoted:
+            later = promoted.server
+            with later.connect(DATABASE) as connection:
+                for number in (50, 51):  # the slot, made afterwards, begins segments beyond the fork
+                    connection.execute("INSERT INTO ledger VALUES (%s, '')", [number])
+                    connection.execute("SELECT pg_switch_wal()")
+                connection.execute("CHECKPOINT")
+                for old in (later.data / "pg_wal").glob("00000001*"):  # as PostgreSQL does where archive_mode is on
+                    old.rename(old.with_name(f"{old.name}.partial"))
+                _receive_some(world, later.conninfo(DATABASE), connection)
+            written = [*numbers(promoted)]
+        with world.restored(point, RestoreTarget()) as again:
+            assert numbers(again) == written
+        assert {50, 51, 102} <= set(written)
+
+
 def _receive_some(world: World, conninfo: str, connection: object) -> None:
     stop = threading.Event()
     receiver = WalReceiver(conninfo, world.writer(), slot="coffer", piece_seconds=0.1)
